@@ -1,0 +1,63 @@
+package requests_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/avow-consent/avow/internal/blob"
+	"github.com/avow-consent/avow/internal/consent"
+	"github.com/avow-consent/avow/internal/dynamo"
+)
+
+func TestInventory(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	type shown struct {
+		Systems []struct{ System string }
+		Notice  struct {
+			Version   int
+			Languages []struct {
+				Language string
+				NotFound []struct{ Field string } `json:"not_found"`
+			}
+		}
+	}
+	read := func() (s shown) {
+		t.Helper()
+		a := d.ask("viewer", "GET", "/inventory", "")
+		if err := json.Unmarshal([]byte(a.Body), &s); err != nil || a.Status != 200 {
+			t.Fatal(a.Status, a.Body, err)
+		}
+		return s
+	}
+	if s := read(); len(s.Systems) != 1 || s.Systems[0].System != "ledger" || s.Notice.Version != 0 || len(s.Notice.Languages) != 0 {
+		t.Fatalf("without a notice: %+v", s)
+	}
+	const digest = "3b5d5c3712955042212316173ccf37be800a1a0b8f7b0b9d1f0c3f3a6d3f2c11"
+	if err := blob.NewProofs(d.env.Config, d.env.Getenv("PROOFS_BUCKET")).PutNotice(t.Context(), "shop", digest, []byte("<p>Nothing.</p>")); err != nil {
+		t.Fatal(err)
+	}
+	at := noon.Add(-time.Hour)
+	_, err := dynamo.NewNotices(d.env.Config, d.env.Getenv("NOTICES_TABLE")).Publish(t.Context(), "key-1",
+		consent.Publication{Published: at, Versions: []int{1}},
+		[]consent.Notice{{Site: "shop", Identifier: "privacy_policy", Version: 1, Texts: map[string]string{"fr": digest}, Published: at, Effective: at}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := read(); s.Notice.Version != 1 || len(s.Notice.Languages) != 1 || s.Notice.Languages[0].Language != "fr" || len(s.Notice.Languages[0].NotFound) == 0 {
+		t.Errorf("with a notice that says nothing: %+v", s)
+	}
+	if a := d.ask("viewer", "GET", "/inventory?format=csv&language=fr", ""); a.Status != 200 || !strings.HasPrefix(a.Body, "Responsable du traitement,") || a.Headers["Content-Type"] != "text/csv; charset=utf-8; header=present" {
+		t.Error(a.Status, a.Headers, a.Body)
+	}
+	for who, want := range map[string]int{"": 401, "private": 403, "public": 403} {
+		if a := d.ask(who, "GET", "/inventory", ""); a.Status != want {
+			t.Errorf("%q: %d", who, a.Status)
+		}
+	}
+	if a := d.ask("viewer", "GET", "/inventory?format=pdf", ""); a.Status != 400 {
+		t.Error("an unknown format", a.Status)
+	}
+}

@@ -1,0 +1,28 @@
+// Ticks that may be nobody's act: a box that was ticked before the person came, or that nobody could see
+// (GDPR, recital 32; CJEU C-673/17, Planet49).
+
+import { on } from './log';
+
+export type Doubt = 'pre_ticked' | 'hidden';
+
+const touched = new WeakSet<EventTarget>();
+
+/** Remembers the fields that the person has changed. */
+export function watchChanges(): void {
+  on('change', (e: Event) => e.isTrusted && touched.add(e.composedPath()[0]));
+}
+
+function isVisible(element: Element): unknown {
+  const e = element as any;
+  return e.checkVisibility?.({ visibilityProperty: true }) ?? e.getClientRects()[0];
+}
+
+/** What speaks against the tick of a box; a styled box is often invisible itself, and its label is what is seen. */
+export function doubtsOf(ticked: Element | undefined): Doubt[] {
+  const box = ticked as HTMLInputElement | undefined;
+  const doubts: Doubt[] = [];
+  if (!box || touched.has(box)) return doubts;
+  if (box.defaultChecked) doubts.push('pre_ticked');
+  if (box.type === 'hidden' || ![box, ...(box.labels || [])].some(isVisible)) doubts.push('hidden');
+  return doubts;
+}
