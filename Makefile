@@ -17,10 +17,10 @@ reset: go ## Forget what make run has kept
 venv: go ## The Python environment of the local stack, under .local/venv
 	@go run ./scripts/local/with-emulator
 
-test: go ## Vet and all tests; needs nothing but Go and Python
+test: go ## Vet and all tests; needs nothing but Go and Python. What fails once runs again, and is said
 	@go run ./scripts/local/with-emulator
 	go vet ./...
-	go run ./scripts/local/with-emulator go test -short -timeout 30m ./...
+	scripts/local/go-test ./... -short -timeout 30m
 
 test-full: venv ## The longer suites: races, fuzzing (FUZZTIME=20s each), many records
 	scripts/local/test-full

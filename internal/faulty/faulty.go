@@ -83,7 +83,10 @@ func (c Capacity) Total() float64 {
 	return total
 }
 
-// Script decides what becomes of an attempt. It may be called concurrently.
+// Script decides what becomes of an attempt. A Transport asks it about one attempt
+// at a time, and about none once Break or Reset has returned, so it needs no lock
+// for what it counts; one that serves two transports does. It must not call its
+// Transport.
 type Script func(Call) Fault
 
 // Nth breaks the n-th attempt of an operation.
@@ -109,11 +112,8 @@ func Every(operation string, f Fault) Script {
 // Seeded breaks attempts at random: each with the given probability, with one of
 // the faults. The same seed gives the same faults for the same order of calls.
 func Seeded(seed uint64, probability float64, faults ...Fault) Script {
-	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(seed, 0))
 	return func(Call) Fault {
-		mu.Lock()
-		defer mu.Unlock()
 		if random.Float64() >= probability {
 			return None
 		}
@@ -125,10 +125,10 @@ func Seeded(seed uint64, probability float64, faults ...Fault) Script {
 // Retryer of a configuration.
 func Impatient() aws.Retryer { return retry.AddWithMaxBackoffDelay(cloud.Retryer(), time.Millisecond) }
 
-// Transport is an http.RoundTripper for clients of AWS services. Its zero value
-// with a Next breaks nothing. It is safe for concurrent use.
+// Transport breaks and remembers the calls of every client whose requests go
+// through one of its wraps. Its zero value breaks nothing. It is safe for
+// concurrent use.
 type Transport struct {
-	Next http.RoundTripper
 	// Capacity asks DynamoDB to say what each write consumes.
 	Capacity bool
 
@@ -139,9 +139,12 @@ type Transport struct {
 }
 
 // Wrap puts the transport in front of another one: awstest.Env.With takes it.
-func (t *Transport) Wrap(next http.RoundTripper) http.RoundTripper {
-	t.Next = next
-	return t
+func (t *Transport) Wrap(next http.RoundTripper) http.RoundTripper { return &wrapped{t, next} }
+
+// wrapped is a Transport in front of one other.
+type wrapped struct {
+	*Transport
+	next http.RoundTripper
 }
 
 // Break sets the script; nil breaks nothing. It forgets the calls made so far.
@@ -179,7 +182,7 @@ func (t *Transport) Counts() map[string]int {
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+func (t *wrapped) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
@@ -195,7 +198,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	case Throttled, Failed, Conflict:
 		return answer(r, call.Fault), nil
 	}
-	response, err := t.Next.RoundTrip(sent)
+	response, err := t.next.RoundTrip(sent)
 	if err == nil {
 		err = t.end(call, response)
 	}
@@ -220,19 +223,15 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *Transport) begin(r *http.Request, body []byte) *Call {
 	c := &Call{Operation: operation(r), Path: strings.TrimPrefix(r.URL.Path, "/"), Body: body}
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.nth == nil {
 		t.nth = map[string]int{}
 	}
 	t.nth[c.Operation]++
 	c.Nth = t.nth[c.Operation]
 	t.calls = append(t.calls, c)
-	script := t.script
-	t.mu.Unlock()
-	if script != nil {
-		f := script(*c)
-		t.mu.Lock()
-		c.Fault = f
-		t.mu.Unlock()
+	if t.script != nil {
+		c.Fault = t.script(*c)
 	}
 	return c
 }

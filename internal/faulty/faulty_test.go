@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -69,9 +71,9 @@ func TestTransport_faults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server, applied := service(t)
-			transport := &faulty.Transport{Next: http.DefaultTransport}
+			transport := &faulty.Transport{}
 			transport.Break(faulty.Nth("dynamodb.PutItem", 1, tt.fault))
-			client := &http.Client{Transport: transport}
+			client := &http.Client{Transport: transport.Wrap(http.DefaultTransport)}
 			status, answer, err := post(t, client, server.URL, "DynamoDB_20120810.PutItem", "x")
 			if got := applied.Load() == 1; got != tt.applied || got != tt.fault.Applied() {
 				t.Errorf("applied: %v, want %v; %q says %v", got, tt.applied, tt.fault, tt.fault.Applied())
@@ -93,8 +95,8 @@ func TestTransport_faults(t *testing.T) {
 func TestTransport_calls(t *testing.T) {
 	t.Parallel()
 	server, _ := service(t)
-	transport := &faulty.Transport{Next: http.DefaultTransport}
-	client := &http.Client{Transport: transport}
+	transport := &faulty.Transport{}
+	client := &http.Client{Transport: transport.Wrap(http.DefaultTransport)}
 	transport.Break(faulty.Every("dynamodb.GetItem", faulty.Lost))
 	for target, body := range map[string]string{"DynamoDB_20120810.GetItem": "g", "secretsmanager.GetSecretValue": "v"} {
 		_, _, _ = post(t, client, server.URL, target, body)
@@ -142,9 +144,9 @@ func TestTransport_dropped(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	transport := &faulty.Transport{Next: http.DefaultTransport}
+	transport := &faulty.Transport{}
 	for range 3 {
-		_, _, _ = post(t, &http.Client{Transport: transport}, server.URL, "DynamoDB_20120810.PutItem", "x")
+		_, _, _ = post(t, &http.Client{Transport: transport.Wrap(http.DefaultTransport)}, server.URL, "DynamoDB_20120810.PutItem", "x")
 	}
 	if counts := transport.Counts(); counts["dynamodb.PutItem"] != 1 || asked.Load() != 3 {
 		t.Errorf("%v of %d attempts", counts, asked.Load())
@@ -172,8 +174,8 @@ func TestTransport_capacity(t *testing.T) {
 				_, _ = io.WriteString(w, tt.answer)
 			}))
 			defer server.Close()
-			transport := &faulty.Transport{Next: http.DefaultTransport, Capacity: true}
-			if _, _, err := post(t, &http.Client{Transport: transport}, server.URL, "DynamoDB_20120810.PutItem", `{"Item":{"id":{"S":"<"}}}`); err != nil {
+			transport := &faulty.Transport{Capacity: true}
+			if _, _, err := post(t, &http.Client{Transport: transport.Wrap(http.DefaultTransport)}, server.URL, "DynamoDB_20120810.PutItem", `{"Item":{"id":{"S":"<"}}}`); err != nil {
 				t.Fatal(err)
 			}
 			call := transport.Calls()[0]
@@ -184,6 +186,39 @@ func TestTransport_capacity(t *testing.T) {
 				t.Errorf("sent %s as %s", call.Body, asked)
 			}
 		})
+	}
+}
+
+// A script counts without a lock: calls that come at once ask it one by one, and
+// none asks it once it is replaced. The race detector watches.
+func TestScript_alone(t *testing.T) {
+	t.Parallel()
+	server, _ := service(t)
+	transport := &faulty.Transport{}
+	client := &http.Client{Transport: transport.Wrap(http.DefaultTransport)}
+	const callers = 20
+	asked, inside := 0, 0
+	transport.Break(func(faulty.Call) faulty.Fault {
+		if inside++; inside > 1 {
+			t.Error("asked while it answers")
+		}
+		runtime.Gosched()
+		inside--
+		asked++
+		return faulty.Refused
+	})
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			if _, _, err := post(t, client, server.URL, "", "x"); err == nil {
+				t.Error("not refused")
+			}
+		})
+	}
+	all.Wait()
+	transport.Reset()
+	if asked != callers {
+		t.Errorf("asked %d times by %d callers", asked, callers)
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -348,11 +347,8 @@ func TestPost_stopUnderFaults(t *testing.T) {
 	for n := 0; n < calls; n += step {
 		for _, f := range []faulty.Fault{faulty.Refused, faulty.Throttled, faulty.Lost, faulty.FailedYet} {
 			d := newDoor(t)
-			var at sync.Mutex
 			seen := 0
 			d.net.Break(func(faulty.Call) faulty.Fault {
-				at.Lock()
-				defer at.Unlock()
 				if seen++; seen-1 >= n && seen-1 < n+cloud.Attempts { // beyond the SDK's own attempts
 					return f
 				}
