@@ -53,6 +53,7 @@ type Step struct {
 	Handle    string    // deleted at close
 	Started   time.Time // first intent
 	Since     time.Time // of this phase
+	Resume    Phase     // where a Retry goes on; "" from the beginning
 	Residue   bool      // a look has found records that came after the search: it is made again
 	Failing   time.Time // since when the system does not answer; zero when it did
 	Ended     time.Time

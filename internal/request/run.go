@@ -471,6 +471,10 @@ func (x *Runner) failed(ctx context.Context, r *Request, step *Step, err error) 
 		after, _ := connector.RetryAfter(err) // at the earliest: a long outage is not asked about every second
 		return x.pending(ctx, r, step, step.Phase, max(after, x.Policy.Backoff(step.Polls)))
 	}
+	step.Resume = ""
+	if step.Polls > 0 && slices.Contains([]errs.Kind{errs.Unavailable, errs.Unauthenticated, errs.Forbidden}, kind) {
+		step.Resume = step.Phase // what is under way there is not lost; if that fails at once, the next retry begins again
+	}
 	reason := "the system refuses the call: " + errs.MessageOf(err)
 	if kind == errs.Unavailable {
 		reason = "the system has not answered for too long"
@@ -489,7 +493,7 @@ func (x *Runner) late(step *Step) bool {
 // already: then a person decides.
 func (x *Runner) pending(ctx context.Context, r *Request, step *Step, phase Phase, after time.Duration) (Outcome, error) {
 	if x.late(step) {
-		step.Phase = phase
+		step.Resume = phase
 		return x.ask(ctx, r, step, TaskFailed, connector.Ask{Reason: "the system has not finished for too long",
 			Instructions: "Ask the system's support what has become of the work. Retry goes on waiting; if it was done, say done with what shows it."})
 	}

@@ -368,6 +368,84 @@ func TestAdvance_refused(t *testing.T) {
 	}
 }
 
+// A retry goes on with what is under way where only the way there was barred, and
+// begins again where that does not help. Each part of an export is there once.
+func TestAdvance_resumes(t *testing.T) {
+	t.Parallel()
+	var failure error
+	polls := 0
+	c := &crm{
+		start: func(connector.Call) (connector.Progress, error) { return connector.Progress{Handle: "page 1"}, failure },
+		poll: func(connector.Call) (connector.Progress, error) {
+			if failure != nil {
+				return connector.Progress{}, failure
+			}
+			polls++
+			return connector.Progress{Handle: "page 2", Counts: map[string]int{"tickets": 1}, Done: polls >= 4}, nil
+		},
+	}
+	b := newBench(t, running(request.Access), one(c))
+	step := func(want request.Status) {
+		t.Helper()
+		if out := b.advance(t, connector.Export); out.Status != want {
+			t.Fatalf("%+v, want %s; calls %v", out, want, c.calls)
+		}
+	}
+	step(request.Waiting)
+	step(request.Waiting)
+	failure = errs.New(errs.Forbidden, "crm: 401")
+	step(request.NeedsTask)
+	failure = nil
+	b.retry(t)
+	step(request.Waiting)
+	if got := b.step(t); c.calls[len(c.calls)-1] != "poll" || got.Chunk != 3 || got.Counts["tickets"] != 2 {
+		t.Errorf("after the retry: calls %v, %d parts, %v", c.calls, got.Chunk, got.Counts)
+	}
+
+	failure = errs.New(errs.Forbidden, "crm: 403")
+	step(request.NeedsTask)
+	b.retry(t)
+	step(request.NeedsTask) // going on does not help
+	failure = nil
+	b.retry(t)
+	step(request.Waiting)
+	if got := b.step(t); c.calls[len(c.calls)-1] != "start again" || got.Chunk != 1 || len(got.Counts) != 0 {
+		t.Errorf("after the second retry: calls %v, %d parts, %v", c.calls, got.Chunk, got.Counts)
+	}
+
+	failure = errs.New(errs.NotFound, "crm: 404") // what was under way is gone
+	step(request.NeedsTask)
+	failure = nil
+	b.retry(t)
+	step(request.Waiting)
+	if c.calls[len(c.calls)-1] != "start again" {
+		t.Errorf("after it was gone: calls %v", c.calls)
+	}
+}
+
+// Who waits for a purge goes on waiting after a retry: its evidence is to come.
+func TestAdvance_resumesTheLook(t *testing.T) {
+	t.Parallel()
+	barred := false
+	c := &crm{verify: func(connector.Call) (connector.Residue, error) {
+		if barred {
+			return connector.Residue{}, errs.New(errs.Forbidden, "crm: 401")
+		}
+		return connector.Residue{Wait: time.Hour}, nil
+	}}
+	b := newBench(t, running(request.Erasure), one(c))
+	b.advance(t, connector.Erase)
+	b.now, barred = b.now.Add(time.Hour), true
+	if out := b.advance(t, connector.Erase); out.Status != request.NeedsTask {
+		t.Fatalf("%+v", out)
+	}
+	barred = false
+	b.retry(t)
+	if out := b.advance(t, connector.Erase); out.Status != request.Waiting || !slices.Equal(c.calls[len(c.calls)-2:], []string{"verify", "verify"}) {
+		t.Errorf("%+v, calls %v", out, c.calls)
+	}
+}
+
 func TestAdvance_residue(t *testing.T) {
 	t.Parallel()
 	c := &crm{verify: func(connector.Call) (connector.Residue, error) {
@@ -533,6 +611,7 @@ func TestAdvance_late(t *testing.T) {
 func (b *bench) retry(t *testing.T) {
 	t.Helper()
 	tasks, err := b.store.Tasks(t.Context(), b.id)
+	tasks = slices.DeleteFunc(tasks, func(t request.Task) bool { return !t.Decided.IsZero() })
 	if err != nil || len(tasks) != 1 {
 		t.Fatalf("tasks %+v, %v", tasks, err)
 	}

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -94,8 +95,11 @@ func (s *Step) decide(v Verdict) {
 	s.Task, s.Reason, s.Since = "", v.Why, v.At
 	switch v.Decision {
 	case Retry:
-		s.Phase, s.Polls, s.Lease = Intended, 0, time.Time{} // the outcome of the last call is not known
-		s.Started = v.At
+		s.Phase = cmp.Or(s.Resume, Intended) // the outcome of the last call is not known
+		s.Resume, s.Polls, s.Lease, s.Started = "", 0, time.Time{}, v.At
+		if s.Phase == Intended && s.Operation == connector.Export {
+			s.Chunk, s.Counts = 0, nil // its parts are written anew
+		}
 		return
 	case Skip:
 		s.Phase = Skipped
