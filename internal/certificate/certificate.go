@@ -262,7 +262,7 @@ func (f Facts) systems() []System {
 		if found >= 0 {
 			one.Found = f.Found[found].Counts
 		}
-		one.Outcome = outcome(step, s.DryRun, len(one.Found) > 0)
+		one.Outcome = outcome(step, f.dryRun(s), len(one.Found) > 0)
 		if step == nil && found >= 0 && f.Found[found].Failed {
 			one.Outcome = Failed
 		}
@@ -300,21 +300,27 @@ func (f Facts) system(s request.System, step *request.Step) System {
 			}
 		}
 	}
-	if step == nil {
-		return one
+	if step != nil {
+		one.Started, one.Ended, one.Deleted, one.Evidence, one.Kept, one.Reason = stamp(step.Started), stamp(step.Ended), step.Counts, timed(step.Evidence), step.Kept, step.Reason
 	}
-	one.Started, one.Ended, one.Deleted, one.Evidence, one.Kept, one.Reason = stamp(step.Started), stamp(step.Ended), step.Counts, timed(step.Evidence), step.Kept, step.Reason
 	for _, again := range f.Steps {
 		// What only people can erase, only people could look at again: nobody has.
 		if again.System == s.Name && again.Look > 0 && again.Phase.Ended() && inventory.Can(connector.Erase) {
 			one.Looks = append(one.Looks, SystemLook{
-				Look: again.Look, At: stamp(again.Ended), Outcome: outcome(&again, s.DryRun, false),
+				Look: again.Look, At: stamp(again.Ended), Outcome: outcome(&again, false, false),
 				Deleted: again.Counts, Kept: again.Kept, Evidence: timed(again.Evidence), Reason: again.Reason,
 			})
 		}
 	}
 	slices.SortFunc(one.Looks, func(a, b SystemLook) int { return cmp.Compare(a.Look, b.Look) })
 	return one
+}
+
+// dryRun reports whether nothing of a system is changed: it is configured so, or
+// comes after one that is.
+func (f Facts) dryRun(s request.System) bool {
+	one := f.Plan.Of(s.Name)
+	return s.DryRun || one != nil && one.DryRun
 }
 
 // outcome says what a step has come to.
@@ -324,12 +330,12 @@ func outcome(step *request.Step, dryRun, found bool) Outcome {
 		return Nothing
 	case step == nil || !step.Phase.Ended():
 		return Pending
+	case step.Phase == request.Skipped && dryRun:
+		return DryRun
 	case step.Phase == request.Skipped:
 		return Skipped
 	case step.Phase == request.Waived:
 		return Kept
-	case dryRun:
-		return DryRun
 	case slices.ContainsFunc(step.Evidence, func(e connector.Evidence) bool { return e.Call == "by hand" }):
 		return ByHand
 	case len(step.Kept) > 0:

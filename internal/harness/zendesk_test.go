@@ -158,6 +158,54 @@ func TestZendesk_noUserFirst(t *testing.T) {
 	}
 }
 
+// Support refuses its login while the person is looked for, and the plan is
+// approved as it is: what it knows of chats is learned before it is destroyed.
+func TestZendesk_supportFoundLate(t *testing.T) {
+	t.Parallel()
+	w := zendesk(t)
+	order := guard(t, w)
+	w.Company.Support.Fail(fakekit.Failure{Status: 403})
+	id := open(t, w, "erasure", nil)
+	until(t, w, id, "waiting_approval", time.Hour)
+	approve(t, w, id)
+	w.Company.Support.Mend()
+	w.Play(t, id, 90*24*time.Hour)
+	if r := get(t, w, id); r.State != request.Closed || w.Company.Support.Find(ines) != 0 {
+		t.Errorf("the request is %s, the user %d", r.State, w.Company.Support.Find(ines))
+	}
+	if left := remains(w); len(left) > 0 || len(*order) == 0 {
+		t.Errorf("left are %v, deleted were %v", left, *order)
+	}
+}
+
+// Who is in no system when they are looked for, and in one a day after the answer,
+// is found by the look.
+func TestZendesk_cameAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	const late = "late@example.test"
+	w := harness.New(t, harness.Options{Company: vendors.Zendesk})
+	id := open(t, w, "erasure", map[string]any{"subject": map[string]any{"email": late}})
+	until(t, w, id, "waiting_approval", time.Hour)
+	approve(t, w, id)
+	w.Engine.RunUntilIdle(t.Context())
+	done(t, w, id, vendors.Message)
+	until(t, w, id, "answered", time.Hour)
+	w.Company.Messaging.AddUser(messaging.User{
+		Profile: map[string]string{"email": late}, Identities: []messaging.Identity{{Type: "email", Value: late, Verification: "sso"}},
+	})
+	if !decide(t, w, id, vendors.Messaging, w.Roles[keys.Operator], map[string]any{"decision": request.Retry, "why": "it came after the search"}) {
+		t.Fatal("nobody is told")
+	}
+	w.Play(t, id, 60*24*time.Hour)
+	if r := get(t, w, id); r.State != request.Closed || w.Company.Messaging.Find(late) != "" {
+		t.Errorf("the request is %s, the user %q", r.State, w.Company.Messaging.Find(late))
+	}
+	certificate := w.Must(t, 200, w.Roles[keys.Viewer], "GET", "/requests/"+id+"/certificate", nil)
+	if text := string(certificate.Body); !strings.Contains(text, `"look":1`) {
+		t.Errorf("the certificate knows of no look: %s", text)
+	}
+}
+
 // done says that a system's task was done by hand, once it is there.
 func done(t testing.TB, w *harness.World, id, system string) {
 	t.Helper()

@@ -98,14 +98,14 @@ func TestFigures_advance(t *testing.T) {
 	t.Parallel()
 	x := newOverhead(t)
 	want := map[string]string{
-		"rectify": "GetItem Query Query TransactWriteItems Query GetItem TransactWriteItems", // what is to be changed is read, too
+		"rectify": "GetItem Query Query Query TransactWriteItems GetItem TransactWriteItems", // what is to be changed is read, too
 		"look":    "GetItem Query TransactWriteItems Query TransactWriteItems",               // what was found is known
 	}
 	for _, o := range overheads {
 		ref := x.open(t, o.kind)
 		ref.Look = o.look
 		calls, units := x.advance(t, ref)
-		usual := "GetItem Query Query TransactWriteItems Query TransactWriteItems" // the request, its steps, what was found; intent; identifiers; outcome
+		usual := "GetItem Query Query Query TransactWriteItems TransactWriteItems" // the request, its steps, identifiers, what was found; intent; outcome
 		if w := want[o.name]; w != "" {
 			usual = w
 		}

@@ -24,8 +24,10 @@ type locating struct {
 	known  []Known
 	found  map[string]Found
 	keys   map[string]bool
-	pause  time.Duration  // until a system that cannot tell yet is asked again
-	before map[string]int // what a system that is searched once more held at first
+	pause  time.Duration             // until a system that cannot tell yet is asked again
+	before map[string]map[string]int // what systems that are searched once more held at first
+	leave  map[string]bool           // systems that are not asked: what they hold is being dealt with
+	most   time.Duration             // for how long a system that does not answer is asked again
 }
 
 // Locate asks every system what it holds, again each time another one has
@@ -45,23 +47,36 @@ func (x *Runner) Locate(ctx context.Context, id string, epoch int) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
-	for progress := true; progress; {
-		progress = false
-		for _, s := range x.Systems {
-			if time.Until(deadline(ctx)) < slack {
-				return Outcome{Status: Waiting, After: time.Second}, nil
-			}
-			asked, err := l.ask(ctx, s)
-			if err != nil {
-				return Outcome{}, err
-			}
-			progress = progress || asked
-		}
+	if err := l.settle(ctx); err != nil {
+		return Outcome{}, err
 	}
 	if l.pause > 0 {
 		return Outcome{Status: Waiting, After: l.pause}, nil
 	}
 	return l.conclude(ctx)
+}
+
+// settle asks until nobody has anything new to tell, or until time runs out or a
+// system wants a pause.
+func (l *locating) settle(ctx context.Context) error {
+	for progress := true; progress; {
+		progress = false
+		for _, s := range l.Systems {
+			if l.leave[s.Name] {
+				continue
+			}
+			if time.Until(deadline(ctx)) < slack {
+				l.pause = time.Second
+				return nil
+			}
+			asked, err := l.ask(ctx, s)
+			if err != nil {
+				return err
+			}
+			progress = progress || asked
+		}
+	}
+	return nil
 }
 
 // slack is what an invocation keeps for writing down what it has found.
@@ -75,7 +90,7 @@ func deadline(ctx context.Context) time.Time {
 }
 
 func (x *Runner) locating(ctx context.Context, r *Request) (*locating, error) {
-	l := &locating{Runner: x, r: r, found: map[string]Found{}, keys: map[string]bool{}}
+	l := &locating{Runner: x, r: r, found: map[string]Found{}, keys: map[string]bool{}, before: map[string]map[string]int{}, leave: map[string]bool{}, most: x.Policy.Scale(x.Policy.Task)}
 	var err error
 	if l.known, err = x.Store.Known(ctx, r.ID); err != nil {
 		return nil, err
@@ -115,7 +130,7 @@ func (l *locating) ask(ctx context.Context, s System) (asked bool, err error) {
 		f.Failed, f.Reason, f.Asked = true, string(errs.KindOf(err)), digest
 	default:
 		f.Failed, f.Reason, f.Since, f.Asked = false, "", time.Time{}, digest
-		f.Counts, f.Notes, f.Done, f.Of = add(l.before, findings.Counts), findings.Notes, findings.Done, findings.Of
+		f.Counts, f.Notes, f.Done, f.Of = add(l.before[s.Name], findings.Counts), findings.Notes, findings.Done, findings.Of
 		asked = l.more(&f, findings)
 	}
 	fresh, tasks := l.learn(s.Name, findings)
@@ -148,14 +163,15 @@ func (l *locating) more(f *Found, findings connector.Findings) (atOnce bool) {
 	return false
 }
 
-// tryAgain reports whether a failure to find may still pass: for as long as the
-// policy gives an operator for a task.
+// tryAgain reports whether a failure to find may still pass: before a plan is
+// made for as long as the policy gives an operator for a task, and then for as long
+// as it gives an operation.
 func (l *locating) tryAgain(f *Found, err error, now time.Time) bool {
 	if f.Since.IsZero() {
 		f.Since = now
 	}
 	f.Polls++
-	return errs.Is(err, errs.Unavailable) && now.Sub(f.Since) < l.Policy.Scale(l.Policy.Task)
+	return errs.Is(err, errs.Unavailable) && now.Sub(f.Since) < l.most
 }
 
 func (l *locating) wait(d time.Duration) {

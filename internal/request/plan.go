@@ -66,7 +66,10 @@ type Reason struct {
 // An erasure must not destroy what another system is found by: a system that
 // yielded an identifier is erased after each system that is found by nothing
 // else (docs/architecture.md §7). Constraints of vendors (connector.After) are
-// further edges. A cycle is Invalid and names its path.
+// further edges, and come first: a cycle of them is Invalid and names its path,
+// while of two systems that yield what the other one is found by, either may be
+// the first, because every identifier is stored before anything is deleted. What
+// comes after a system of which nothing is changed (DryRun) is not changed either.
 func MakePlan(op connector.Operation, systems []System, found []Found, known []Known) (Plan, error) {
 	p := Plan{Operation: op}
 	order := map[string][]Reason{}
@@ -79,11 +82,16 @@ func MakePlan(op connector.Operation, systems []System, found []Found, known []K
 			return Plan{}, err
 		}
 	}
+	dry := func(name string) bool {
+		return slices.ContainsFunc(systems, func(s System) bool { return s.Name == name && s.DryRun })
+	}
 	for _, s := range systems {
 		for len(p.Stages) <= level[s.Name] {
 			p.Stages = append(p.Stages, nil)
 		}
-		p.Stages[level[s.Name]] = append(p.Stages[level[s.Name]], planned(s, op, order[s.Name], found, known))
+		one := planned(s, op, order[s.Name], found, known)
+		one.DryRun = reaches(order, s.Name, dry)
+		p.Stages[level[s.Name]] = append(p.Stages[level[s.Name]], one)
 	}
 	for _, stage := range p.Stages {
 		slices.SortFunc(stage, func(a, b Planned) int { return cmp.Compare(a.System, b.System) })
@@ -92,8 +100,20 @@ func MakePlan(op connector.Operation, systems []System, found []Found, known []K
 	return p, nil
 }
 
+// Of is a system's part; nil when it has none.
+func (p Plan) Of(system string) *Planned {
+	for _, stage := range p.Stages {
+		for i := range stage {
+			if stage[i].System == system {
+				return &stage[i]
+			}
+		}
+	}
+	return nil
+}
+
 func planned(s System, op connector.Operation, after []Reason, found []Found, known []Known) Planned {
-	one := Planned{System: s.Name, After: after, Manual: !s.Connector.Inventory().Can(op), DryRun: s.DryRun, Counts: map[string]int{}}
+	one := Planned{System: s.Name, After: after, Manual: !s.Connector.Inventory().Can(op), Counts: map[string]int{}}
 	for _, f := range found {
 		if f.System == s.Name {
 			maps.Copy(one.Counts, f.Counts)
@@ -110,21 +130,18 @@ func planned(s System, op connector.Operation, after []Reason, found []Found, kn
 func edges(systems []System, known []Known) map[string][]Reason {
 	order := map[string][]Reason{}
 	for _, s := range systems {
-		needs, _ := s.Connector.Identifiers()
-		for source, kind := range sources(needs, known) {
-			if source != s.Name {
-				order[source] = append(order[source], Reason{System: s.Name, Why: "is found by the " + string(kind) + " that " + source + " holds"})
+		for _, other := range systems {
+			if why, ok := comesAfter(s, other); ok {
+				order[s.Name] = append(order[s.Name], Reason{System: other.Name, Why: why})
 			}
 		}
-		after, ok := s.Connector.(connector.After)
-		if !ok {
-			continue
-		}
-		for name, why := range after.After() {
-			for _, other := range systems {
-				if other.Name != s.Name && (other.Name == name || other.Connector.Inventory().Kind == name) {
-					order[s.Name] = append(order[s.Name], Reason{System: other.Name, Why: why})
-				}
+	}
+	for _, s := range systems {
+		needs, _ := s.Connector.Identifiers()
+		yielding := sources(needs, known)
+		for _, source := range slices.Sorted(maps.Keys(yielding)) {
+			if !reaches(order, s.Name, func(name string) bool { return name == source }) {
+				order[source] = append(order[source], Reason{System: s.Name, Why: "is found by the " + string(yielding[source]) + " that " + source + " holds"})
 			}
 		}
 	}
@@ -134,6 +151,37 @@ func edges(systems []System, known []Known) map[string][]Reason {
 		})
 	}
 	return order
+}
+
+// comesAfter reports why a vendor wants a system to be erased after another one.
+func comesAfter(s, other System) (why string, ok bool) {
+	after, is := s.Connector.(connector.After)
+	if !is || s.Name == other.Name {
+		return "", false
+	}
+	reasons := after.After()
+	if why, ok = reasons[other.Name]; !ok {
+		why, ok = reasons[other.Connector.Inventory().Kind]
+	}
+	return why, ok
+}
+
+// reaches reports whether a system, or one that it comes after at any remove, is
+// one of those that are looked for.
+func reaches(order map[string][]Reason, from string, is func(name string) bool) bool {
+	seen := map[string]bool{}
+	var visit func(name string) bool
+	visit = func(name string) bool {
+		if is(name) {
+			return true
+		}
+		if seen[name] {
+			return false
+		}
+		seen[name] = true
+		return slices.ContainsFunc(order[name], func(r Reason) bool { return visit(r.System) })
+	}
+	return visit(from)
 }
 
 // sources are the systems without whose identifiers a system that needs one of

@@ -103,31 +103,32 @@ func (x *Runner) Advance(ctx context.Context, ref Ref) (Outcome, error) {
 	if err != nil || r == nil {
 		return Outcome{Status: Stale}, err
 	}
-	step, err := x.step(ctx, ref)
+	steps, err := x.Store.Steps(ctx, ref.Request)
 	if err != nil {
 		return Outcome{}, err
 	}
-	out, err := x.advance(ctx, r, ref, step)
+	step := &Step{System: ref.System, Operation: ref.Operation, Look: ref.Look}
+	if one := stepOf(steps, ref.System, ref.Operation, ref.Look); one != nil {
+		step = one
+	}
+	out, err := x.advance(ctx, r, ref, step, steps)
 	if errs.Is(err, errs.Conflict) { // another invocation was faster: see what it has made of it
 		return Outcome{Status: Waiting, After: time.Second}, nil
 	}
 	return out, err
 }
 
-func (x *Runner) step(ctx context.Context, ref Ref) (*Step, error) {
-	steps, err := x.Store.Steps(ctx, ref.Request)
-	if err != nil {
-		return nil, err
-	}
+// stepOf is the row of an operation; nil when it has not begun.
+func stepOf(steps []Step, system string, o connector.Operation, look int) *Step {
 	for i := range steps {
-		if s := &steps[i]; s.System == ref.System && s.Operation == ref.Operation && s.Look == ref.Look {
-			return s, nil
+		if s := &steps[i]; s.System == system && s.Operation == o && s.Look == look {
+			return s
 		}
 	}
-	return &Step{System: ref.System, Operation: ref.Operation, Look: ref.Look}, nil
+	return nil
 }
 
-func (x *Runner) advance(ctx context.Context, r *Request, ref Ref, step *Step) (Outcome, error) {
+func (x *Runner) advance(ctx context.Context, r *Request, ref Ref, step *Step, steps []Step) (Outcome, error) {
 	now := x.Now()
 	switch {
 	case step.Phase.Ended():
@@ -148,11 +149,12 @@ func (x *Runner) advance(ctx context.Context, r *Request, ref Ref, step *Step) (
 	if first, err := x.AnswerFirst(ctx, r, step.System, step.Operation); err != nil || first {
 		return Outcome{Status: Ready}, err // the plan comes back to it
 	}
-	if pause, stop, err := x.mayBegin(ctx, r, system, step, now); err != nil || stop {
-		return Outcome{Status: Waiting, After: pause}, err
+	begins := step.Phase == "" && step.Look == 0
+	if pause := system.Retrieval.closed(x.Controller, now); begins && pause > 0 {
+		return Outcome{Status: Waiting, After: pause}, nil
 	}
 	if system.DryRun && ref.Operation.Changes() && ref.Look == 0 {
-		return x.end(ctx, step, Skipped, ref, "dry run: nothing was changed", now)
+		return x.end(ctx, step, Skipped, ref, dryRun, now)
 	}
 	if x.lapsed(system, step, now) {
 		return x.ask(ctx, r, step, TaskFailed, connector.Ask{
@@ -160,16 +162,27 @@ func (x *Runner) advance(ctx context.Context, r *Request, ref Ref, step *Step) (
 			Instructions: "Renew or review the agreement, enter the new date as processor.review or processor.expires in systems.json, then retry. The deadline of the person goes on: if it takes too long, do the part by hand or name the ground on which it is not done.",
 		})
 	}
+	var known []Known
 	if step.Residue || step.Attempt == 0 && ref.Look == 0 {
-		if out, stop, err := x.findAgain(ctx, r, system, step); err != nil || stop {
+		l, err := x.locating(ctx, r)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if out, stop, err := x.findAgain(ctx, l, system, step, steps); err != nil || stop {
 			return out, err
+		}
+		known = l.known
+	}
+	if begins {
+		if pause, stop, err := x.tooMany(ctx, r, system, now); err != nil || stop {
+			return Outcome{Status: Waiting, After: pause}, err
 		}
 	}
 	again := step.Phase == Intended
 	if err := x.intend(ctx, step, ref, now); err != nil {
 		return Outcome{}, err
 	}
-	call, err := x.call(ctx, r, step, again)
+	call, err := x.call(ctx, r, step, again, known)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -205,53 +218,138 @@ func (x *Runner) held(ctx context.Context, r *Request, step *Step, hold Hold) (O
 	return out, x.Open(ctx, r, []Task{task}, []Step{*step})
 }
 
-// findAgain asks a system what it holds that could not be asked when the others
-// were, or in which a look has found what came later: without that, an export of
-// it would be empty and a deletion reach nothing. What is found now adds to what
-// was found before.
-func (x *Runner) findAgain(ctx context.Context, r *Request, system System, step *Step) (out Outcome, stop bool, err error) {
-	found, err := x.Store.Found(ctx, r.ID)
-	i := slices.IndexFunc(found, func(f Found) bool { return f.System == system.Name && (f.Failed || f.Searching() || step.Residue) })
-	if err != nil || i < 0 {
-		return out, false, err
+// dryRun is the reason of a trial.
+const dryRun = "dry run: nothing was changed"
+
+// fresh is for how long what was found is taken to be all: a new record enters a
+// vendor's search within minutes, and an approval may take days.
+const fresh = time.Hour
+
+// findAgain asks once more what a system holds: one that could not be asked when
+// the others were, one in which a look has found what came later, and before it is
+// erased also one that was asked long ago. Without that, an export of it would be
+// empty and a deletion reach nothing. What an erasure learns by it the others are
+// asked with, and nothing is erased while something that it comes after is not:
+// the plan comes back to it. What is found now adds to what was found before.
+func (x *Runner) findAgain(ctx context.Context, l *locating, system System, step *Step, steps []Step) (out Outcome, stop bool, err error) {
+	before := maps.Clone(l.found)
+	l.most = x.Policy.Scale(x.Policy.PollDeadline)
+	if !l.reopen(system, step, steps) {
+		return out, false, nil
 	}
-	l, err := x.locating(ctx, r)
-	if err != nil {
+	if err := l.settle(ctx); err != nil {
 		return out, true, err
 	}
-	switch {
-	case found[i].Failed:
-		l.found[system.Name] = Found{Handle: found[i].Handle}
-	case !found[i].Searching():
-		l.found[system.Name], l.before = Found{}, found[i].Counts
-	}
-	if _, err := l.ask(ctx, system); err != nil {
-		return out, true, err
-	}
-	f := l.found[system.Name]
-	switch {
+	switch f := l.found[system.Name]; {
 	case f.Failed:
-		out, err = x.ask(ctx, r, step, TaskFailed, connector.Ask{
+		out, err = x.ask(ctx, l.r, step, TaskFailed, connector.Ask{
 			Reason:       "the system cannot be asked what it holds: " + f.Reason,
 			Instructions: "Look at its credentials, rights and status, mend what is wrong, then retry: it is asked again. If it cannot be mended, do its part by hand.",
 		})
 		return out, true, err
-	case f.Asked == "":
+	case l.pause > 0:
 		return Outcome{Status: Waiting, After: l.pause}, true, nil
 	}
-	step.Residue = false
+	if step.Residue {
+		if others := l.grown(system, before); len(others) > 0 {
+			out, err = x.ask(ctx, l.r, step, TaskFailed, connector.Ask{
+				Reason:       "what this system still holds leads to records of the person in " + strings.Join(others, " and ") + ", which could not be found afterwards",
+				Instructions: "Erase them there first, by hand or by a new request for the same person, then retry: this system is erased then.",
+			})
+			return out, true, err
+		}
+		step.Residue = false
+	}
+	if step.Operation != connector.Erase || step.Look > 0 {
+		return out, false, nil
+	}
+	return x.inOrder(ctx, l, step, steps)
+}
+
+// reopen chooses who is asked once more, and who is left alone. It is false when
+// nothing can have changed.
+func (l *locating) reopen(system System, step *Step, steps []Step) bool {
+	erases := step.Operation == connector.Erase
+	for _, s := range l.Systems {
+		f, asked := l.found[s.Name]
+		begun := stepOf(steps, s.Name, connector.Erase, 0)
+		own := s.Name == system.Name
+		switch {
+		case !own && !erases:
+			l.leave[s.Name] = true
+		case !own && step.Residue: // asked with what is new
+			l.before[s.Name] = f.Counts
+		case !own && begun != nil && begun.Phase != "":
+			l.leave[s.Name] = true
+		case own && step.Residue:
+			l.before[s.Name], l.found[s.Name] = f.Counts, Found{}
+		case !asked: // it came after the request
+			l.leave[s.Name] = true
+		case f.Failed && (own || leadsTo(system, s)):
+			l.found[s.Name] = Found{Handle: f.Handle}
+		case f.Asked != "" && erases && (own || leadsTo(system, s)) && l.Now().Sub(f.At) > l.Policy.Scale(fresh):
+			f.Handle, f.Asked, f.Polls, f.Since = "", "", 0, time.Time{}
+			l.found[s.Name] = f
+		}
+	}
+	return erases || !l.leave[system.Name] && l.found[system.Name].Asked == ""
+}
+
+// leadsTo reports whether what a system holds may be needed to find what another
+// one does, or is to go after it.
+func leadsTo(system, other System) bool {
+	_, yields := system.Connector.Identifiers()
+	needs, _ := other.Connector.Identifiers()
+	_, after := comesAfter(system, other)
+	return after || slices.ContainsFunc(needs, func(k identity.Kind) bool { return slices.Contains(yields, k) })
+}
+
+// grown are the systems in which more was found now, and which a system leads to.
+func (l *locating) grown(system System, before map[string]Found) (names []string) {
+	for _, s := range l.Systems {
+		if s.Name != system.Name && leadsTo(system, s) && total(l.found[s.Name].Counts) > total(before[s.Name].Counts) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+func total(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// inOrder lets an erasure begin when all that it comes after by what is known now
+// has ended.
+func (x *Runner) inOrder(ctx context.Context, l *locating, step *Step, steps []Step) (out Outcome, stop bool, err error) {
+	plan, err := x.plan(l.r, l.found, l.known)
+	if err != nil {
+		return out, true, err
+	}
+	one := plan.Of(step.System)
+	if one == nil {
+		return out, false, nil
+	}
+	if one.DryRun {
+		out, err = x.end(ctx, step, Skipped, x.ref(l.r, step), dryRun+", because nothing is changed in a system that comes before", x.Now())
+		return out, true, err
+	}
+	for _, reason := range one.After {
+		if s := stepOf(steps, reason.System, connector.Erase, 0); s != nil && s.Phase.Ended() {
+			continue
+		}
+		first, err := x.AnswerFirst(ctx, l.r, reason.System, connector.Erase)
+		if err != nil || !first {
+			return Outcome{Status: Ready}, true, err
+		}
+	}
 	return out, false, nil
 }
 
-// mayBegin holds an operation back outside the hours that the company allows, and
-// beyond the day's number of operations. What has begun goes on.
-func (x *Runner) mayBegin(ctx context.Context, r *Request, system System, step *Step, now time.Time) (pause time.Duration, stop bool, err error) {
-	if step.Phase != "" || step.Look > 0 {
-		return 0, false, nil
-	}
-	if pause := system.Retrieval.closed(x.Controller, now); pause > 0 {
-		return pause, true, nil
-	}
+// tooMany holds an operation back that is beyond the day's number of operations.
+func (x *Runner) tooMany(ctx context.Context, r *Request, system System, now time.Time) (pause time.Duration, stop bool, err error) {
 	if system.Retrieval.PerDay <= 0 {
 		return 0, false, nil
 	}
@@ -338,11 +436,13 @@ func (x *Runner) entry(step *Step, act Act, why string, now time.Time) Entry {
 	return Entry{At: now, By: Avow, Act: act, Why: why, System: step.System, Detail: detail}
 }
 
-// call gathers what the connector needs.
-func (x *Runner) call(ctx context.Context, r *Request, step *Step, again bool) (connector.Call, error) {
-	known, err := x.Store.Known(ctx, r.ID)
-	if err != nil {
-		return connector.Call{}, err
+// call gathers what the connector needs; known is read where it was not before.
+func (x *Runner) call(ctx context.Context, r *Request, step *Step, again bool, known []Known) (connector.Call, error) {
+	if known == nil {
+		var err error
+		if known, err = x.Store.Known(ctx, r.ID); err != nil {
+			return connector.Call{}, err
+		}
 	}
 	c := connector.Call{
 		Request: r.ID, Key: r.ID + "." + step.System + "." + string(step.Operation), Operation: step.Operation,
@@ -445,10 +545,7 @@ func (x *Runner) verify(ctx context.Context, r *Request, system System, step *St
 		return x.pending(ctx, r, step, Looking, residue.Wait)
 	}
 	step.Evidence = append(step.Evidence, residue.Evidence...)
-	left := 0
-	for _, n := range residue.Counts {
-		left += n
-	}
+	left := total(residue.Counts)
 	if left == 0 {
 		return x.end(ctx, step, Finished, x.ref(r, step), "", x.Now())
 	}
@@ -643,6 +740,10 @@ func (r *Request) Child(system string, op connector.Operation, look int) Child {
 // Anew is the same operation under the name of another execution, because one may
 // have ended without it (Runner.AnswerFirst).
 func (c Child) Anew() Child { return c.named(c.Name + "_anew") }
+
+// Under is the same operation under a plan: an execution that has ended without
+// it, because something else came first, had the name of an earlier plan.
+func (c Child) Under(p Plan) Child { return c.named(c.Name + "_" + p.Digest[:12]) }
 
 func (c Child) named(name string) Child {
 	const longest = 80 // of an execution's name

@@ -28,6 +28,8 @@ type crm struct {
 	kind     string
 	does     []connector.Operation
 	needs    []identity.Kind
+	yields   []identity.Kind
+	after    map[string]string
 	findings connector.Findings
 	located  func(connector.Subject) (connector.Findings, error)
 	start    func(connector.Call) (connector.Progress, error)
@@ -55,7 +57,8 @@ func (c *crm) Inventory() connector.Inventory {
 	return connector.Inventory{Kind: c.kind, Does: c.does, Processor: c.processor}
 }
 
-func (c *crm) Identifiers() (needs, yields []identity.Kind) { return c.needs, nil }
+func (c *crm) Identifiers() (needs, yields []identity.Kind) { return c.needs, c.yields }
+func (c *crm) After() map[string]string                     { return c.after }
 
 func (c *crm) Locate(_ context.Context, s connector.Subject) (connector.Findings, error) {
 	c.note("locate", connector.Call{})

@@ -3,6 +3,8 @@ package steps
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/avow-consent/avow/internal/connector"
@@ -240,7 +242,8 @@ func (t *tools) next(r *request.Request) request.Result {
 	return request.Result{State: again, Look: n, Seconds: request.Seconds(due.Sub(t.Now()))}
 }
 
-// look lists the systems to look at again.
+// look lists the systems to look at again: those that were erased, and those in
+// which nothing was found, because something may have come since.
 func (t *tools) look(ctx context.Context, p request.Payload) (request.Result, error) {
 	r, over, err := t.current(ctx, p)
 	if err != nil || r == nil {
@@ -250,14 +253,21 @@ func (t *tools) look(ctx context.Context, p request.Payload) (request.Result, er
 	if err != nil {
 		return request.Result{}, err
 	}
-	done := map[string]bool{}
+	done, again := map[string]bool{}, map[string]bool{}
+	for _, s := range t.Systems {
+		_, held := r.Held(s.Name)
+		again[s.Name] = s.Connector.Inventory().Can(connector.Erase) && !s.DryRun && !held
+	}
 	for _, s := range steps {
 		done[s.System] = done[s.System] || s.Look == p.Look && s.Phase.Ended()
+		if s.Look == 0 && s.Operation == connector.Erase {
+			again[s.System] = s.Phase == request.Finished
+		}
 	}
 	out := request.Result{State: ready, Look: p.Look, Systems: []request.Child{}}
-	for _, s := range steps {
-		if s.Look == 0 && s.Operation == connector.Erase && s.Phase == request.Finished && !done[s.System] {
-			out.Systems = append(out.Systems, r.Child(s.System, connector.Erase, p.Look))
+	for _, system := range slices.Sorted(maps.Keys(again)) {
+		if again[system] && !done[system] {
+			out.Systems = append(out.Systems, r.Child(system, connector.Erase, p.Look))
 		}
 	}
 	return out, nil

@@ -211,7 +211,7 @@ func (t *tools) plan(ctx context.Context, p request.Payload) (request.Result, er
 			if done[s.System] {
 				continue
 			}
-			child, now, err := t.child(ctx, r, s.System, plan.Operation)
+			child, now, err := t.child(ctx, r, s.System, plan)
 			if err != nil {
 				return request.Result{}, err
 			}
@@ -228,9 +228,9 @@ func (t *tools) plan(ctx context.Context, p request.Payload) (request.Result, er
 
 // child is the execution that takes an operation forward; now is false while it
 // waits for the answer. A hold comes first: the answer waits for it, too.
-func (t *tools) child(ctx context.Context, r *request.Request, system string, o connector.Operation) (child request.Child, now bool, err error) {
-	child = r.Child(system, o, 0)
-	first, err := t.AnswerFirst(ctx, r, system, o)
+func (t *tools) child(ctx context.Context, r *request.Request, system string, plan request.Plan) (child request.Child, now bool, err error) {
+	child = r.Child(system, plan.Operation, 0).Under(plan)
+	first, err := t.AnswerFirst(ctx, r, system, plan.Operation)
 	_, held := r.Held(system)
 	if !first && system == r.Channel.System {
 		child = child.Anew()
