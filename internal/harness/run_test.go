@@ -351,3 +351,42 @@ func TestRun_refusedBeforeBegin(t *testing.T) {
 		t.Errorf("%d identifiers are left, %v", len(known), err)
 	}
 }
+
+// A run that was sent back and finds the same again waits for the next decision,
+// instead of hearing the same one for ever.
+func TestRun_sentBack(t *testing.T) {
+	t.Parallel()
+	w := harness.New(t, harness.Options{Bare: true})
+	consents(t, w, "ines", ines)
+	id := open(t, w, "access", map[string]any{"subject": map[string]any{"email": ines, "name": "Inès Roca"}, "identity": nil})
+	vouch := func(kind string) {
+		w.Must(t, 200, w.Roles[keys.Officer], "POST", "/requests/"+id+"/identity", map[string]any{"evidence": "passport", "kinds": []string{kind}})
+	}
+	vouch("email")
+	until(t, w, id, "waiting_approval", time.Hour)
+	bounded := func(do string) {
+		calls := 0
+		w.OnInvoke = func(p request.Payload) {
+			if p.Do != do {
+				return
+			}
+			if calls++; calls > 20 {
+				t.Fatalf("the run does %q for ever", do)
+			}
+		}
+		w.Engine.RunUntilIdle(t.Context())
+		w.OnInvoke = nil
+	}
+	vouch("name")
+	bounded("locate")
+	approve(t, w, id)
+	until(t, w, id, "waiting_release", time.Hour)
+	w.Must(t, 200, w.Roles[keys.Officer], "POST", "/requests/"+id+"/release", map[string]any{
+		"package": get(t, w, id).Package.Digest, "why": "another person's", "exclusions": []map[string]any{{"part": "ledger/nothing", "reason": "misspelt"}},
+	})
+	bounded("package")
+	w.Play(t, id, 60*24*time.Hour)
+	if r := get(t, w, id); r.State != request.Closed {
+		t.Errorf("the request is %s", r.State)
+	}
+}

@@ -147,6 +147,12 @@ type Decision struct {
 	Delivered time.Time // zero: the run has not heard of it yet
 }
 
+// Spent reports whether a run has done already what was decided: it was sent back,
+// and may have come to the same wait again.
+func (d Decision) Spent() bool {
+	return !d.Delivered.IsZero() && (d.Outcome == "relocate" || d.Outcome == "rebuild")
+}
+
 // Token is what Step Functions gave the run for a wait.
 type Token struct {
 	Wait  Wait

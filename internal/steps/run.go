@@ -114,7 +114,7 @@ func (t *tools) wait(ctx context.Context, p request.Payload) (request.Result, er
 		return request.Result{}, err
 	}
 	d, err := t.Store.Decision(ctx, r.ID, p.Wait)
-	if err != nil || d == nil {
+	if err != nil || d == nil || d.Spent() {
 		return request.Result{State: waiting, Wait: p.Wait}, err
 	}
 	delivered, err := t.engine.Succeed(ctx, p.Token, d.Outcome)
