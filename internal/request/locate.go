@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"time"
 
@@ -133,7 +134,10 @@ func (l *locating) ask(ctx context.Context, s System) (asked bool, err error) {
 		f.Counts, f.Notes, f.Done, f.Of = add(l.before[s.Name], findings.Counts), findings.Notes, findings.Done, findings.Of
 		asked = l.more(&f, findings)
 	}
-	fresh, tasks := l.learn(s.Name, findings)
+	fresh, tasks, left := l.learn(s.Name, findings)
+	if left > 0 {
+		f.Notes = append(slices.Clone(f.Notes), fmt.Sprintf("%d more records may be the person's: too many to judge one by one, such as those of a number that many share", left))
+	}
 	if err := l.store(ctx, f, fresh, tasks); err != nil {
 		return false, err
 	}
@@ -205,9 +209,13 @@ func (l *locating) asking(s connector.Subject) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// maxCandidates bounds what one answer of a system puts to people: a number that a
+// whole company shares leads to all who work there.
+const maxCandidates = 20
+
 // learn makes rows of what is new: identifiers that may be followed, and
-// candidates, each with a task.
-func (l *locating) learn(system string, f connector.Findings) (fresh []Known, tasks []Task) {
+// candidates, each with a task; left are the candidates that are too many.
+func (l *locating) learn(system string, f connector.Findings) (fresh []Known, tasks []Task, left int) {
 	take := func(i identity.Identifier, evidence string) (key string, isNew bool) {
 		key, ok := l.Hash(l.r.Site, i)
 		if !ok || l.keys[key] || len(l.keys) >= maxKnown {
@@ -222,13 +230,19 @@ func (l *locating) learn(system string, f connector.Findings) (fresh []Known, ta
 		take(i, "")
 	}
 	for _, c := range f.Candidates {
+		if len(tasks) == maxCandidates {
+			if key, ok := l.Hash(l.r.Site, c.Identifier); ok && !l.keys[key] {
+				left++
+			}
+			continue
+		}
 		c.Identifier.Trust = identity.Public // whatever the system says: an operator decides
 		if key, isNew := take(c.Identifier, c.Evidence); isNew {
 			tasks = append(tasks, l.judge(system, key, c.Evidence,
 				"Compare the record with what the person has said. Accept it only if it is theirs; what is in doubt is somebody else's."))
 		}
 	}
-	return fresh, tasks
+	return fresh, tasks, left
 }
 
 // judge asks a person about a candidate.

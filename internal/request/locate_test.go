@@ -1,7 +1,9 @@
 package request_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -299,5 +301,30 @@ func TestPlanOf_systemGone(t *testing.T) {
 	}
 	if out := b.advance(t, connector.Erase); out.Status != request.NeedsTask {
 		t.Errorf("its part is %+v, want a task for an operator", out)
+	}
+}
+
+// A number that a whole company shares stops nothing: some are put to people, and
+// the plan says that there are more.
+func TestLocate_manyCandidates(t *testing.T) {
+	t.Parallel()
+	c := &crm{needs: []identity.Kind{identity.Email}, located: func(connector.Subject) (connector.Findings, error) {
+		f := found("contacts", 1)
+		for i := range 60 {
+			f.Candidates = append(f.Candidates, connector.Candidate{Identifier: vendorID("crm.user_id", fmt.Sprint("u", i)), Evidence: "the same telephone"})
+		}
+		return f, nil
+	}}
+	b := newBench(t, locating(request.Erasure), one(c))
+	if out := b.locate(t); out.Status != request.NeedsTask {
+		t.Fatalf("%+v", out)
+	}
+	tasks, err := b.store.Tasks(t.Context(), b.id)
+	if err != nil || len(tasks) != 20 {
+		t.Errorf("%d tasks, %v", len(tasks), err)
+	}
+	plan, err := b.PlanOf(t.Context(), b.request(t))
+	if err != nil || !strings.Contains(strings.Join(plan.Of("crm").Notes, " "), "40 more records") {
+		t.Errorf("the plan: %+v, %v", plan, err)
 	}
 }
