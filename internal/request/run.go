@@ -281,8 +281,8 @@ func (l *locating) reopen(system System, step *Step, steps []Step) bool {
 			l.before[s.Name] = f.Counts
 		case !own && begun != nil && begun.Phase != "":
 			l.leave[s.Name] = true
-		case own && step.Residue:
-			l.before[s.Name], l.found[s.Name] = f.Counts, Found{}
+		case own && step.Residue && f.Asked != "":
+			l.before[s.Name], l.found[s.Name] = f.Counts, Found{Counts: f.Counts}
 		case !asked: // it came after the request
 			l.leave[s.Name] = true
 		case f.Failed && (own || leadsTo(system, s)):
