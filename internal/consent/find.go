@@ -98,14 +98,32 @@ func (f *Finder) FindSubjects(ctx context.Context, site string, filter SubjectFi
 	return q.list(ctx, func(span Span, n int) ([]*SubjectView, error) { return f.views.ViewsOfSite(ctx, site, span, n) })
 }
 
-// query is one call of FindSubjects.
+// LookUp lists up to limit subjects that a filter means and that is agrees with,
+// newest first. It goes by search entries alone and never reads the list of a
+// site, which not everybody may: a filter that no field answers with at most
+// MaxEntries entries is TooBroad.
+func (f *Finder) LookUp(ctx context.Context, site string, filter SubjectFilter, limit int, is func(*SubjectView) bool) (Page, error) {
+	q := query{finder: f, site: site, filter: &filter, limit: limit, is: is}
+	for _, lookup := range q.lookups() {
+		page, err := q.search(ctx, lookup)
+		if !errors.Is(err, errTooMany) {
+			return page, err
+		}
+	}
+	return Page{}, errs.New(errs.TooBroad, "the filter would read too many search entries")
+}
+
+// query is one call of FindSubjects or LookUp.
 type query struct {
 	finder *Finder
 	site   string
 	filter *SubjectFilter
 	span   Span
 	limit  int
+	is     func(*SubjectView) bool // what the filter cannot say; nil agrees with all
 }
+
+func (q *query) match(v *SubjectView) bool { return q.filter.Match(v) && (q.is == nil || q.is(v)) }
 
 // errTooMany says that a look-up has more entries than may be read.
 var errTooMany = errors.New("consent: too many search entries")
@@ -219,7 +237,7 @@ func (q *query) pick(ctx context.Context, places []Position) (Page, error) {
 			return Page{}, err
 		}
 		for _, s := range subjects {
-			if v := views[s]; v != nil && v.Site == q.site && q.filter.Match(v) {
+			if v := views[s]; v != nil && v.Site == q.site && q.match(v) {
 				found = append(found, v)
 			}
 		}

@@ -21,6 +21,7 @@ type shelf struct {
 	entries []Entry
 	read    int // views and entries
 	calls   int
+	lists   int
 }
 
 func newShelf(views ...*SubjectView) *shelf {
@@ -52,6 +53,7 @@ func (s *shelf) Views(_ context.Context, subjects []string) (map[string]*Subject
 
 func (s *shelf) list(span Span, limit int, f func(*SubjectView) bool) []*SubjectView {
 	s.calls++
+	s.lists++
 	var list []*SubjectView
 	for _, v := range s.views {
 		if len(list) < limit && span.holds(v.Position()) && f(v) {
@@ -236,6 +238,30 @@ func TestFindSubjects_budget(t *testing.T) {
 		page, err := f.FindSubjects(t.Context(), "s", SubjectFilter{FirstName: "-"}, "", 10)
 		if found != (err == nil && len(page.Views) == 1) || !found && !errs.Is(err, errs.TooBroad) {
 			t.Errorf("the oldest of %d: %v, %v", size, ids(page.Views), err)
+		}
+	}
+}
+
+// TestLookUp: what only some of the many may be is found, and the list of the
+// site is never read.
+func TestLookUp(t *testing.T) {
+	t.Parallel()
+	f, s := town(t, 5000)
+	rare := func(v *SubjectView) bool { return v.SubjectID == "00010" }
+	page, err := f.LookUp(t.Context(), "s", SubjectFilter{FullName: "ada"}, 2, rare)
+	if err != nil || len(page.Views) != 1 || page.More {
+		t.Errorf("the rare one: %v %v, %v", ids(page.Views), page.More, err)
+	}
+	page, err = f.LookUp(t.Context(), "s", SubjectFilter{FullName: "ada"}, 2, nil)
+	if err != nil || len(page.Views) != 2 || !page.More {
+		t.Errorf("all: %v %v, %v", ids(page.Views), page.More, err)
+	}
+	for name, filter := range map[string]SubjectFilter{
+		"too many entries": {FullName: "other"}, "a letter": {FullName: "a"}, "a name and an initial": {FullName: "ada o"}, "nothing": {},
+	} {
+		calls := s.lists
+		if page, err := f.LookUp(t.Context(), "s", filter, 2, nil); !errs.Is(err, errs.TooBroad) || s.lists != calls {
+			t.Errorf("%s: %v, %v, and %d lists were read; want too broad, and none", name, ids(page.Views), err, s.lists-calls)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/consent"
@@ -413,7 +414,7 @@ func (p *person) candidates(ctx context.Context, s connector.Subject, f *connect
 		}
 	}
 	for _, normal := range phones[:min(len(phones), maxPhones)] {
-		err := p.search(ctx, consent.SubjectFilter{Phone: redact.String(normal)}, f, func(v *consent.SubjectView) {
+		err := p.search(ctx, consent.SubjectFilter{Phone: redact.String(normal)}, f, nil, func(v *consent.SubjectView) {
 			add(v.SubjectID, "the same telephone number, "+p.likeness(v))
 		})
 		if err != nil {
@@ -421,10 +422,10 @@ func (p *person) candidates(ctx context.Context, s connector.Subject, f *connect
 		}
 	}
 	for _, i := range s.Of(identity.Name) {
-		err := p.search(ctx, consent.SubjectFilter{FullName: i.Value}, f, func(v *consent.SubjectView) {
-			if slices.Contains(viewNames(v), identity.Fold(i.Value.Reveal())) {
-				add(v.SubjectID, "the same name, nothing else")
-			}
+		name := identity.Fold(i.Value.Reveal())
+		same := func(v *consent.SubjectView) bool { return slices.Contains(viewNames(v), name) }
+		err := p.search(ctx, consent.SubjectFilter{FullName: redact.String(tellingWord(name))}, f, same, func(v *consent.SubjectView) {
+			add(v.SubjectID, "the same name, nothing else")
 		})
 		if err != nil {
 			return err
@@ -433,8 +434,18 @@ func (p *person) candidates(ctx context.Context, s connector.Subject, f *connect
 	return nil
 }
 
-func (p *person) search(ctx context.Context, filter consent.SubjectFilter, f *connector.Findings, each func(*consent.SubjectView)) error {
-	page, err := p.c.finder.FindSubjects(ctx, p.site, filter, "", maxCandidates+1)
+// tellingWord is the longest of the first words of a name, by which few other
+// people are found: an initial would find everybody.
+func tellingWord(name string) string {
+	const first = 4 // subjects are found by the first parts of their names only
+	words := strings.FieldsFunc(name, func(r rune) bool { return r == '.' || unicode.IsSpace(r) })
+	return slices.MaxFunc(append(words[:min(first, len(words))], ""), func(a, b string) int { return cmp.Compare(len(a), len(b)) })
+}
+
+// search looks for subjects by search entries: the roles that locate may not list
+// a site.
+func (p *person) search(ctx context.Context, filter consent.SubjectFilter, f *connector.Findings, is func(*consent.SubjectView) bool, each func(*consent.SubjectView)) error {
+	page, err := p.c.finder.LookUp(ctx, p.site, filter, maxCandidates+1, is)
 	if errs.Is(err, errs.TooBroad) {
 		f.Notes = append(f.Notes, "Too many subjects share a telephone number or a name with this person to list candidates.")
 		return nil

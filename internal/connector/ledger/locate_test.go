@@ -1,8 +1,11 @@
 package ledger_test
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -175,5 +178,36 @@ func TestLocate_everybody(t *testing.T) {
 	}
 	if _, err := w.connector().Locate(t.Context(), of("info@example.test")); err == nil {
 		t.Error("a mailbox of everybody is taken for one person")
+	}
+}
+
+// TestLocate_list: a name with an initial finds its namesake among many who share
+// one word of it, without the list of the site, which the roles of steps and erase
+// may not read.
+func TestLocate_list(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	named := func(subject, name string) {
+		s := submission(consent.Private, subject, "", "true")
+		s.Profile.FullName = &consent.Text{Value: redact.String(name)}
+		w.post(s)
+	}
+	named("crm-1", "John F Kennedy")
+	for i := range 25 {
+		w.advance(time.Second)
+		named(fmt.Sprintf("other-%d", i), "John Doe")
+	}
+	w.project()
+	_, f := w.locate(of(ines, id(identity.Name, "John F Kennedy"), id(identity.Name, "J F")))
+	if diff := cmp.Diff(map[string]string{"crm-1": "the same name, nothing else"}, evidence(f)); diff != "" {
+		t.Error(diff)
+	}
+	if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "Too many") {
+		t.Errorf("notes %q, want one about the name that is all initials", f.Notes)
+	}
+	for _, call := range w.net.Calls() {
+		if bytes.Contains(call.Body, []byte(`"BySite"`)) {
+			t.Errorf("%s reads the list of the site", call.Operation)
+		}
 	}
 }
