@@ -212,7 +212,7 @@ func (w *world) configure(of func(w *world) (list string, credentials map[string
 	service := secretsmanager.NewFromConfig(w.env.Config)
 	systems := fmt.Sprintf(`{
 		"controller": {"name": "Shop", "from": "privacy@example.test", "base_url": %q, "time_zone": "Europe/Paris"},
-		"policy": {"day": "500ms", "looks": ["0d", "1d"], "package": "1d"},
+		"policy": {"day": "500ms", "looks": ["0d", "1d"], "package": "1d", "proof_kept": "30d"},
 		"systems": %s}`, w.url, list)
 	id := w.env.Getenv("SYSTEMS_SECRET")
 	if _, err := service.PutSecretValue(w.t.Context(), &secretsmanager.PutSecretValueInput{SecretId: &id, SecretString: &systems}); err != nil {
@@ -365,7 +365,7 @@ func TestRoles(t *testing.T) {
 	const email = fake.Ines
 	form := strings.Repeat("<input>", 10)
 	for _, body := range []string{
-		fmt.Sprintf(`{"subject":{"id":"cust-1","email":%q,"verified":true},"preferences":{"news":true},"proofs":[{"content":%q,"form":%q}]}`, email, email, form),
+		fmt.Sprintf(`{"subject":{"id":"cust-1","email":%q,"verified":true},"legal_notices":[{"identifier":"terms","version":1}],"preferences":{"news":true},"proofs":[{"content":%q,"form":%q}]}`, email, email, form),
 		fmt.Sprintf(`{"subject":{"id":"cust-1","email":%q},"preferences":{"news":false},"proofs":[{"content":%q}]}`, email, strings.Repeat(email+" ", 1000)),
 	} {
 		if status, _, text := w.call("POST", "/consent", w.private, body); status != http.StatusOK {
