@@ -252,21 +252,32 @@ func (l *locating) judge(system, key, evidence, how string) Task {
 	return t
 }
 
-// stated is the evidence of what only the request says.
-const stated = "stated in the request, not proven"
+// The evidence of what only the request says.
+const (
+	stated = "stated in the request, not proven"
+	common = "stated in the request; several people may have the same"
+)
 
 // claims puts what the request only claims to people, once: what somebody has
 // named beside the address that they have proven is not followed until an
-// operator vouches for it. The evidence marks what was put already; it is
-// written together with the task.
+// operator vouches for it, nor is a proven telephone number or name, which others
+// may share. The evidence marks what was put already; it is written together with
+// the task.
 func (l *locating) claims() (tasks []Task, asked []Known) {
 	for _, k := range l.known {
-		if k.Trust != identity.Claimed || k.System != "" || k.Evidence != "" || k.Accepted || k.Rejected {
+		if k.System != "" || k.Evidence != "" || k.Accepted || k.Rejected {
 			continue
 		}
-		k.Evidence = stated
+		switch {
+		case k.Trust == identity.Claimed:
+			k.Evidence = stated
+		case k.Trust == identity.Proven && !k.Followed():
+			k.Evidence = common
+		default:
+			continue
+		}
 		asked = append(asked, k)
-		tasks = append(tasks, l.judge("", k.Key, stated,
+		tasks = append(tasks, l.judge("", k.Key, k.Evidence,
 			"Accept it only if you know that it is the person's, such as from their customer file: then the systems are searched for it, too. Nothing waits for this; what is undecided is not searched for."))
 	}
 	return tasks, asked

@@ -112,7 +112,12 @@ func TestLocate_candidate(t *testing.T) {
 // claim adds to a request what nothing has proven.
 func (b *bench) claim(t *testing.T, kind identity.Kind, value string) {
 	t.Helper()
-	k := request.Known{Identifier: identity.Identifier{Kind: kind, Value: redact.String(value), Trust: identity.Claimed}}
+	b.knows(t, kind, value, identity.Claimed)
+}
+
+func (b *bench) knows(t *testing.T, kind identity.Kind, value string, trust identity.Trust) {
+	t.Helper()
+	k := request.Known{Identifier: identity.Identifier{Kind: kind, Value: redact.String(value), Trust: trust}}
 	k.Key, _ = b.Hash("shop", k.Identifier)
 	err := b.store.Write(t.Context(), request.Change{Fence: &request.Fence{Request: b.id, Epoch: 1}, Known: []request.Known{k}})
 	if err != nil {
@@ -179,6 +184,38 @@ func TestLocate_claims(t *testing.T) {
 	}
 	if tasks, err = b.store.Tasks(t.Context(), b.id); err != nil || len(tasks) != 2 {
 		t.Errorf("%d tasks in the end, %v", len(tasks), err)
+	}
+}
+
+// A telephone number or a name that an operator has checked is asked about, too:
+// others may share it, and nothing would ever be searched for by it.
+func TestLocate_common(t *testing.T) {
+	t.Parallel()
+	var asked []identity.Identifier
+	c := &crm{needs: []identity.Kind{identity.Email, identity.Phone, identity.Name, identity.ExternalID}, located: func(s connector.Subject) (connector.Findings, error) {
+		asked = s.Identifiers
+		return connector.Findings{}, nil
+	}}
+	b := newBench(t, locating(request.Access), one(c))
+	for kind, value := range map[identity.Kind]string{identity.Phone: "+33612345678", identity.Name: "Ines Roy", identity.ExternalID: "cust-881"} {
+		b.knows(t, kind, value, identity.Proven)
+	}
+	for range 2 {
+		b.locate(t)
+	}
+	tasks, err := b.store.Tasks(t.Context(), b.id)
+	if err != nil || len(tasks) != 2 || len(asked) != 2 {
+		t.Fatalf("%d tasks, asked with %d identifiers, %v", len(tasks), len(asked), err)
+	}
+	for _, task := range tasks {
+		if task.Kind != request.TaskCandidate || !strings.Contains(task.Reason, "several people") {
+			t.Errorf("the task %+v", task)
+		}
+		b.verdict(t, task, request.Accept)
+	}
+	b.locate(t)
+	if len(asked) != 4 {
+		t.Errorf("after the acceptance it is asked with %d identifiers", len(asked))
 	}
 }
 
