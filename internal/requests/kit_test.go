@@ -31,6 +31,7 @@ import (
 	"github.com/avow-consent/avow/internal/faulty"
 	"github.com/avow-consent/avow/internal/keys"
 	"github.com/avow-consent/avow/internal/letter"
+	"github.com/avow-consent/avow/internal/pseudonym"
 	"github.com/avow-consent/avow/internal/request"
 	"github.com/avow-consent/avow/internal/requests"
 	"github.com/avow-consent/avow/internal/setup"
@@ -187,15 +188,16 @@ func (o *outside) PublicKey(context.Context) (string, ed25519.PublicKey, error) 
 // door is the component over fresh tables.
 type door struct {
 	lambda.Handler
-	t     testing.TB
-	env   *awstest.Env
-	net   *faulty.Transport
-	now   *time.Time
-	store *dynamo.Requests
-	flow  *flows
-	mail  *mails
-	out   *outside
-	from  string // source address
+	t      testing.TB
+	env    *awstest.Env
+	net    *faulty.Transport
+	now    *time.Time
+	store  *dynamo.Requests
+	hasher *pseudonym.Hasher
+	flow   *flows
+	mail   *mails
+	out    *outside
+	from   string // source address
 }
 
 var noon = time.Date(2026, 2, 3, 12, 0, 0, 0, time.UTC)
@@ -267,6 +269,7 @@ func (d *door) instance() *door {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	other.hasher = hasher
 	other.store = dynamo.NewRequests(d.env.Config, d.env.Getenv("REQUESTS_TABLE"), hasher, base.Now, base.NewID)
 	other.Handler, err = requests.With(d.t.Context(), base, requests.Outside{
 		Flow: d.flow, Mailer: d.mail, Plans: other.out, Packages: other.out, Signer: other.out,

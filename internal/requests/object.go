@@ -3,6 +3,7 @@ package requests
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/connector/ledger"
@@ -17,7 +18,8 @@ import (
 // nor a hold delays an objection. What nobody has proven is recorded as any
 // public refusal is, which always counts and which a later grant may end; what
 // an operator has checked is the company's own word. One event for each subject
-// that an identifier names, so that no event joins two of them.
+// that an identifier names, so that no event joins two of them; a telephone
+// number, which others may share, names one only when it was checked.
 //
 // The events carry the request's id: a repetition changes nothing.
 func (s *server) object(ctx context.Context, site *site.Site, r *request.Request, d *draft) error {
@@ -34,14 +36,35 @@ func (s *server) object(ctx context.Context, site *site.Site, r *request.Request
 			event.Email = k.Value
 		case k.Kind == identity.SubjectID && d.door != publicDoor: // a page's word on that is hearsay
 			event.SubjectID = k.Value
-		default:
-			continue
+		case k.Trust == identity.Proven:
+			event.SubjectID, event.Profile = s.reachable(site, k)
+		}
+		if event.SubjectID == "" && event.Email == "" {
+			continue // no subject follows from it: the run reaches what it finds by it
 		}
 		if _, err := s.ledger.Append(ctx, event); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// reachable is the own subject of a telephone number or of an address in a chat,
+// where the ledger keeps what its owner says by messages; "" for anything else.
+func (s *server) reachable(site *site.Site, k request.Known) (id redact.String, stated consent.Profile) {
+	system, _, _ := strings.Cut(string(k.Kind), ".")
+	number := k.Kind == identity.Phone
+	if k.Kind == request.ChatAddress(system) {
+		if number = strings.HasPrefix(k.Value.Reveal(), "+"); !number {
+			return redact.String(s.hasher.ChatSubject(site.ID, k.Value.Reveal())), stated
+		}
+	}
+	e164, ok := identity.NormalizePhone(k.Value.Reveal())
+	if !number || !ok {
+		return "", stated
+	}
+	stated.Phones = &consent.Phones{List: []consent.Phone{{Number: redact.String(e164)}}}
+	return redact.String(s.hasher.PhoneSubject(site.ID, e164)), stated
 }
 
 // objected are the preferences that an objection is about: those that the person

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/avow-consent/avow/internal/connector/ledger"
+	"github.com/avow-consent/avow/internal/consent"
+	"github.com/avow-consent/avow/internal/dynamo"
 	"github.com/avow-consent/avow/internal/identity"
 	"github.com/avow-consent/avow/internal/request"
 )
@@ -176,6 +178,43 @@ func TestOpen_objection(t *testing.T) {
 	d.ask("officer", "POST", "/requests/"+id+"/hold", `{"ground":"a claim","reason":"court"}`).want(200)
 	if n := d.events(); n != 2 {
 		t.Errorf("%d events", n)
+	}
+}
+
+// An objection of whom an operator knows by a telephone number, or by an address
+// in a chat, says no where answers by that are looked for; a number that nobody
+// has checked, and what no subject follows from, says nothing.
+func TestOpen_objectionByPhone(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		subject, identity string
+		events            int
+		denied            bool
+	}{
+		"a number":            {`"phone":"+33 6 12 34 56 78"`, `{"method":"operator","evidence":"called back"}`, 1, true},
+		"a number in a chat":  {`"identifiers":[{"kind":"wa.address","value":"+33612345678"}]`, `{"method":"operator","evidence":"called back"}`, 1, true},
+		"a user of a chat":    {`"identifiers":[{"kind":"wa.address","value":"FR.1234567890"}]`, `{"method":"operator","evidence":"called back"}`, 1, false},
+		"a customer number":   {`"external_id":"40012"`, `{"method":"operator","evidence":"called back"}`, 0, false},
+		"an unproven number":  {`"phone":"+33612345678","email":"` + ines + `"`, `{"method":"email"}`, 1, false},
+		"a number and a name": {`"phone":"+33612345678","name":"Ines Roy"`, `{"method":"operator","evidence":"called back"}`, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t)
+			d.ask("operator", "POST", "/requests", `{"type":"objection","subject":{`+tt.subject+`},"identity":`+tt.identity+`}`).want(200)
+			if n := d.events(); n != tt.events {
+				t.Errorf("%d events, want %d", n, tt.events)
+			}
+			people := consent.NewPeople(dynamo.NewEvents(d.env.Config, d.env.Getenv("EVENTS_TABLE")), d.hasher)
+			union, err := people.ByPhone(t.Context(), "shop", "+33612345678", time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			state := consent.Decide(union.Events, "newsletter", consent.View{Now: d.now.Add(time.Second)}, consent.Rules{})
+			if (state.Reason == consent.Objected) != tt.denied {
+				t.Errorf("decide by telephone: %+v", state)
+			}
+		})
 	}
 }
 
