@@ -193,6 +193,9 @@ func (s *server) extend(w http.ResponseWriter, r *http.Request) error {
 		if of.Clock.Extended && slices.ContainsFunc(history, func(t request.Tick) bool { return t.Why == in.Reason }) {
 			return request.Change{}, errDone
 		}
+		if !of.Identity.Proven() { // the clock would move, and nobody could be told why
+			return request.Change{}, errs.New(errs.Conflict, "nobody has proven who the person is, so they cannot be told of an extension: see to that first")
+		}
 		entry, err := of.Do(request.Extend, actorOf(r), in.Reason, now)
 		if err != nil {
 			return request.Change{}, err

@@ -225,6 +225,12 @@ func TestExtend(t *testing.T) {
 	if letters := d.mail.to(ines); len(letters) != 2 || !strings.Contains(letters[1].Text, "forty archives") {
 		t.Errorf("%d letters", len(letters))
 	}
+	unproven := d.ask("operator", "POST", "/requests", `{"type":"access","subject":{"email":"`+ines+`"}}`).want(200)
+	due := unproven.at("clock.due")
+	d.ask("officer", "POST", "/requests/"+unproven.id()+"/extend", `{"reason":"forty archives"}`).want(409).says("proven")
+	if a := d.ask("officer", "GET", "/requests/"+unproven.id(), "").want(200); a.at("clock.due") != due || a.at("clock.extended") != false {
+		t.Errorf("nobody can be told, and the clock has moved: %s", a.Body)
+	}
 	late := d.opened(map[string]any{"received": "2026-01-01T09:00:00Z"})
 	d.ask("officer", "POST", "/requests/"+late+"/extend", `{"reason":"too late"}`).want(409).says("passed")
 }
