@@ -339,14 +339,14 @@ func TestChat_byHand(t *testing.T) {
 			c.runs(id, "answered", time.Minute, time.Hour)
 			c.settled(id)
 			messages := len(c.inbox())
-			tasks := c.Must(t, 200, c.Roles[keys.Operator], "GET", "/requests/"+id+"/tasks", nil)
-			if why := tasks.Text("0.reason"); !strings.HasPrefix(why, "the letter answer cannot be sent") || !strings.Contains(why, tt.why) {
+			tasks := c.Must(t, 200, c.Roles[keys.Operator], "GET", "/requests/"+id+"/tasks", nil) // the first is about the telephone number
+			if why := tasks.Text("1.reason"); !strings.HasPrefix(why, "the letter answer cannot be sent") || !strings.Contains(why, tt.why) {
 				t.Fatalf("%s", tasks.Body)
 			}
 			if inMessages(t, c.World) == 0 {
 				t.Error("the chat is erased before the person was told")
 			}
-			c.Must(t, 200, c.Roles[keys.Operator], "POST", "/requests/"+id+"/tasks/"+tasks.Text("0.id"), map[string]any{"decision": "done", "why": "called"})
+			c.Must(t, 200, c.Roles[keys.Operator], "POST", "/requests/"+id+"/tasks/"+tasks.Text("1.id"), map[string]any{"decision": "done", "why": "called"})
 			c.runs(id, "closed", 6*time.Hour, 40*24*time.Hour)
 			if inMessages(t, c.World) != 0 || len(c.inbox()) != messages {
 				t.Errorf("%d rows are left, and %d messages came", inMessages(t, c.World), len(c.inbox())-messages)
