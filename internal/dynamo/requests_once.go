@@ -175,6 +175,15 @@ func (s *Requests) Count(ctx context.Context, name string, expires time.Time) (i
 	return 0, errs.New(errs.Unavailable, "dynamodb UpdateItem: a counter changes too fast")
 }
 
+// Uncount implements request.Store.
+func (s *Requests) Uncount(ctx context.Context, name string) error {
+	_, err := s.count(ctx, name, item{":minus": number(-1), ":now": millis(s.now())}, "ADD #n :minus", "#u > :now")
+	if err == errCondition {
+		return nil
+	}
+	return err
+}
+
 func (s *Requests) count(ctx context.Context, name string, values item, update, condition string) (n int, err error) {
 	in := &dynamodb.UpdateItemInput{
 		TableName: &s.table, Key: counterRow(name), UpdateExpression: &update, ConditionExpression: &condition,

@@ -44,11 +44,14 @@ var ErrUndeliverable = errors.New("the letter cannot be mailed")
 const (
 	notTaken      = "not taken"     // the next attempt has a key of its own
 	undeliverable = "undeliverable" // a person was told
+	outage        = "outage"        // undeliverable, because the mail service has taken no letter for days
 	unknown       = "unknown"       // whether it went out; a person was told
 )
 
 const (
-	sendAttempts = 50              // keys for one letter: the mail service was down for as many attempts
+	sendPatience = 7 * 24 * time.Hour // for so long a letter that the mail service does not take is tried again
+	firstPause   = 15 * time.Minute   // before the third attempt; it doubles
+	longestPause = 6 * time.Hour
 	sendLease    = 2 * time.Minute // an intent that is older and not marked as sent: its sender has died
 	leastLease   = 10 * time.Second
 )
@@ -110,10 +113,17 @@ func (p Postman) SendMade(ctx context.Context, r *Request, kind letter.Kind, occ
 		return err
 	}
 	m.Request, m.To, m.From = r.ID, to, p.Controller.From
-	if err := p.mayMail(ctx, r, kind); err != nil {
+	counter, err := p.mayMail(ctx, r, kind)
+	if err != nil {
 		return err
 	}
-	return p.send(ctx, r, kind, key, m)
+	err = p.send(ctx, r, kind, key, m)
+	if counter != "" && errors.Is(err, ErrNotTaken) { // it is no mail of the day
+		if uncounted := p.Store.Uncount(ctx, counter); uncounted != nil {
+			return uncounted
+		}
+	}
+	return err
 }
 
 // Office is in place of a request under which letters are kept that are about
@@ -147,41 +157,96 @@ func (p Postman) Agreement(ctx context.Context, i connector.Inventory) (sent boo
 	return err == nil, err
 }
 
+// Outage tells the privacy office that the letter of a request was given up
+// because the mail service took none for days, where it was: once for the site
+// and the day on which the request came, however many have. Errors are those of
+// Send.
+func (p Postman) Outage(ctx context.Context, r *Request, kind letter.Kind, occasion string) error {
+	m, _, err := p.latest(ctx, r.ID, kind, occasion)
+	if err != nil || m == nil || m.Message != outage || p.Controller.DPO.Email == "" || p.Controller.From == "" {
+		return err
+	}
+	office := &Request{ID: Office}
+	key, settled, err := p.key(ctx, office, letter.Reminder, fmt.Sprintf("%s.%s.%s", outage, r.Site, r.Received.UTC().Format(time.DateOnly)))
+	if err != nil || settled {
+		return err
+	}
+	text, err := p.Letters.Render(letter.Reminder, p.Controller.Language, p.fill(r, letter.Reminder, Personal{}, letter.Data{
+		Matter: letter.Undeliverable, What: MailKey(kind, occasion),
+	}))
+	if err != nil {
+		return err
+	}
+	text.Request, text.To, text.From = r.ID, redact.String(p.Controller.DPO.Email), p.Controller.From
+	return p.send(ctx, office, letter.Reminder, key, text)
+}
+
+// tries are the attempts at a letter that the mail service did not take.
+type tries struct {
+	n           int
+	first, last time.Time
+}
+
+// latest reads the newest attempt at a letter, nil when the next one is to be
+// made, and what came before it.
+func (p Postman) latest(ctx context.Context, request string, kind letter.Kind, occasion string) (*Mail, tries, error) {
+	var t tries
+	for {
+		m, err := p.Store.Mail(ctx, request, attemptKey(kind, occasion, t.n))
+		if err != nil || m == nil || m.Message != notTaken {
+			return m, t, err
+		}
+		if t.n == 0 {
+			t.first = m.At
+		}
+		t.n, t.last = t.n+1, m.At
+	}
+}
+
+// again is when the next attempt is due: the second one at once, because the
+// service may only have been asked too fast.
+func (p Postman) again(t tries) time.Time {
+	if t.n < 2 {
+		return t.last
+	}
+	pause := firstPause
+	for range t.n - 2 {
+		pause = min(2*pause, longestPause)
+	}
+	return t.last.Add(p.Policy.Scale(pause))
+}
+
 // key finds the key under which a letter is to be sent; settled means that it is
 // not.
 func (p Postman) key(ctx context.Context, r *Request, kind letter.Kind, occasion string) (key string, settled bool, err error) {
-	for n := range sendAttempts {
-		key = attemptKey(kind, occasion, n)
-		m, err := p.Store.Mail(ctx, r.ID, key)
-		switch {
-		case err != nil || m == nil:
-			return key, false, err
-		case m.Message == notTaken:
-			continue
-		case !m.Sent.IsZero():
-			return key, true, nil
-		case p.Now().Sub(m.At) < p.lease():
-			return key, true, errs.New(errs.Unavailable, "the letter %s is being sent", key)
-		}
-		return key, true, p.giveUp(ctx, r, kind, key, unknown, errs.New(errs.Conflict, "nobody knows whether the letter %s went out: its sending was interrupted", key))
+	m, t, err := p.latest(ctx, r.ID, kind, occasion)
+	key = attemptKey(kind, occasion, t.n)
+	switch now := p.Now(); {
+	case err != nil:
+		return key, false, err
+	case m == nil && t.last.Sub(t.first) >= p.Policy.Scale(sendPatience):
+		return key, true, p.giveUp(ctx, r, kind, key, outage, errs.New(errs.Conflict, "the mail service did not take the letter in %d attempts", t.n))
+	case m == nil && now.Before(p.again(t)):
+		return key, true, errs.New(errs.Unavailable, "the letter %s waits for its next attempt", key)
+	case m == nil:
+		return key, false, nil
+	case !m.Sent.IsZero():
+		return key, true, nil
+	case now.Sub(m.At) < p.lease():
+		return key, true, errs.New(errs.Unavailable, "the letter %s is being sent", key)
 	}
-	return key, true, p.giveUp(ctx, r, kind, key, undeliverable, errs.New(errs.Conflict, "the mail service did not take the letter in %d attempts", sendAttempts))
+	return key, true, p.giveUp(ctx, r, kind, key, unknown, errs.New(errs.Conflict, "nobody knows whether the letter %s went out: its sending was interrupted", key))
 }
 
 // Arrived reports what became of a letter: out, it was handed to the mail
 // service; settled, nothing more will happen to it, because it is out or because
 // a person was told that it cannot be mailed.
 func (p Postman) Arrived(ctx context.Context, request string, kind letter.Kind, occasion string) (out, settled bool, err error) {
-	for n := range sendAttempts {
-		m, err := p.Store.Mail(ctx, request, attemptKey(kind, occasion, n))
-		if err != nil || m == nil || m.Sent.IsZero() {
-			return false, false, err
-		}
-		if m.Message != notTaken {
-			return m.Message != undeliverable && m.Message != unknown, true, nil
-		}
+	m, _, err := p.latest(ctx, request, kind, occasion)
+	if err != nil || m == nil || m.Sent.IsZero() {
+		return false, false, err
 	}
-	return false, false, nil
+	return !slices.Contains([]string{undeliverable, outage, unknown}, m.Message), true, nil
 }
 
 // attemptKey is the key of the n-th attempt, from 0.
@@ -276,23 +341,28 @@ func (p Postman) language(r *Request, kind letter.Kind) string {
 	return r.Language
 }
 
-// mayMail counts a mail against the site's limit of the day. Those to addresses
-// that are not proven have a limit of their own, so that a flood of a public
-// form cannot hold up anybody's answer.
-func (p Postman) mayMail(ctx context.Context, r *Request, kind letter.Kind) error {
+// mayMail counts a mail against the site's limit of the day and returns the
+// counter, "" where there is none. Those to addresses that are not proven have a
+// limit of their own, so that a flood of a public form cannot hold up anybody's
+// answer.
+func (p Postman) mayMail(ctx context.Context, r *Request, kind letter.Kind) (counter string, err error) {
 	lane := "proven"
 	switch {
 	case kind.ToOffice():
-		return nil
+		return "", nil
 	case !r.Identity.Proven():
 		lane = "claimed"
 	}
 	now, day := p.Now(), p.Policy.day()
-	n, err := p.Store.Count(ctx, fmt.Sprintf("mails#%s#%s#%d", r.Site, lane, now.UnixNano()/int64(day)), now.Add(2*day))
-	if err == nil && n > p.Policy.MailsPerDay {
-		err = errs.New(errs.Unavailable, "the site has sent its mails of the day")
+	counter = fmt.Sprintf("mails#%s#%s#%d", r.Site, lane, now.UnixNano()/int64(day))
+	n, err := p.Store.Count(ctx, counter, now.Add(2*day))
+	if err != nil || n <= p.Policy.MailsPerDay {
+		return counter, err
 	}
-	return err
+	if err := p.Store.Uncount(ctx, counter); err != nil {
+		return "", err
+	}
+	return "", errs.New(errs.Unavailable, "the site has sent its mails of the day")
 }
 
 // send writes the intent, calls the mail service and writes the outcome.

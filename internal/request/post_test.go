@@ -466,3 +466,77 @@ func must(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// A letter that the mail service does not take is tried again for a week, less and
+// less often; then a person is told, and the office once for a day of requests.
+func TestPostman_outage(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	claimed := func(r *request.Request, p *request.Personal) {
+		r.State, r.Identity.ProvenAt = request.WaitingIdentity, time.Time{}
+	}
+	link := letter.Data{Link: "https://avow.example/x"}
+	list := []*request.Request{o.open(t, claimed), o.open(t, claimed)}
+	o.out.fail = errors.Join(request.ErrNotTaken, errs.New(errs.Unavailable, "ses SendEmail: paused"))
+	began := o.now
+	var given []time.Duration
+	for len(given) < len(list) && o.now.Sub(began) < 9*24*time.Hour {
+		for _, r := range list {
+			err := o.Send(t.Context(), r, letter.IdentityLink, "1", link)
+			if errors.Is(err, request.ErrUndeliverable) {
+				given = append(given, o.now.Sub(began))
+			} else if !errs.Is(err, errs.Unavailable) && len(given) == 0 {
+				t.Fatal(err)
+			}
+		}
+		o.now = o.now.Add(15 * time.Minute)
+	}
+	if len(given) != 2 || given[0] < 7*24*time.Hour || given[0] > 8*24*time.Hour {
+		t.Fatalf("given up after %v", given)
+	}
+	lines := o.outcomes(t, list[0])
+	if n := len(lines); n < 20 || n > 50 || !slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, " outage") }) {
+		t.Errorf("%d lines, %v", n, lines)
+	}
+	for _, r := range list {
+		if out, settled, err := o.Arrived(t.Context(), r.ID, letter.IdentityLink, "1"); out || !settled || err != nil {
+			t.Errorf("out %v, settled %v, %v", out, settled, err)
+		}
+	}
+	o.out.fail = nil
+	fine := o.open(t, claimed)
+	must(t, o.Send(t.Context(), fine, letter.IdentityLink, "1", link))
+	for range 2 {
+		for _, r := range append(list, fine) {
+			must(t, o.Outage(t.Context(), r, letter.IdentityLink, "1"))
+		}
+	}
+	if mails := o.out.to(); len(mails) != 2 || !strings.HasPrefix(mails[1], "dpo@example.com: ") {
+		t.Errorf("sent %q, want the link of one and a word to the office", mails)
+	}
+}
+
+// What the mail service did not take is no mail of the day.
+func TestPostman_uncounted(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t)
+	o.Policy.MailsPerDay = 2
+	for name, fail := range map[string]error{
+		"for now": errors.Join(request.ErrNotTaken, errs.New(errs.Unavailable, "ses SendEmail: throttled")),
+		"ever":    fmt.Errorf("%w: %w", errs.New(errs.Invalid, "ses SendEmail: no such address"), request.ErrNotTaken),
+	} {
+		o.out.fail = fail
+		for range 3 {
+			if err := o.Send(t.Context(), o.open(t, nil), letter.Acknowledgement, "1", letter.Data{}); !errors.Is(err, request.ErrNotTaken) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+	o.out.fail = nil
+	for range 2 {
+		must(t, o.Send(t.Context(), o.open(t, nil), letter.Acknowledgement, "1", letter.Data{}))
+	}
+	if err := o.Send(t.Context(), o.open(t, nil), letter.Acknowledgement, "1", letter.Data{}); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("over the limit: %v", err)
+	}
+}

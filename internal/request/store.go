@@ -52,6 +52,8 @@ type Store interface {
 	// Count adds one to a counter that is forgotten at expires, and returns its
 	// value. Name holds keyed hashes only.
 	Count(ctx context.Context, name string, expires time.Time) (int, error)
+	// Uncount takes one off a counter again, unless it is forgotten.
+	Uncount(ctx context.Context, name string) error
 	// Suppress stops mail to an address, given its keyed hash; Suppressed asks.
 	Suppress(ctx context.Context, address, reason string, at time.Time) error
 	Suppressed(ctx context.Context, address string) (bool, error)

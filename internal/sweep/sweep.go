@@ -42,6 +42,7 @@ type Post interface {
 	Send(ctx context.Context, r *request.Request, kind letter.Kind, occasion string, d letter.Data) error
 	Arrived(ctx context.Context, request string, kind letter.Kind, occasion string) (out, settled bool, err error)
 	Agreement(ctx context.Context, i connector.Inventory) (sent bool, err error)
+	Outage(ctx context.Context, r *request.Request, kind letter.Kind, occasion string) error
 }
 
 // Linker makes the links that letters carry (request.Links).

@@ -277,6 +277,29 @@ func TestSweep_identity(t *testing.T) {
 	same(t, "runs that forget", len(k.machine.started), 2)
 }
 
+// When the mail service takes nothing for a week the office hears of the links
+// that were not sent, once, though a public form has asked for them.
+func TestSweep_outage(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	for range 3 {
+		k.open(t, func(r *request.Request, p *request.Personal) {
+			unproven(r, p)
+			r.Identity.Links = 2 // the first is sent
+		})
+	}
+	k.mails.fail = errors.Join(request.ErrNotTaken, errs.New(errs.Unavailable, "down"))
+	for range 34 {
+		k.sweep(t, 6*time.Hour)
+	}
+	k.mails.fail = nil
+	for range 3 {
+		k.sweep(t, 6*time.Hour)
+	}
+	same(t, "to the person", k.mails.to(ines), []string{})
+	same(t, "to the office", len(k.mails.to(dpo)), 1)
+}
+
 // A link that was promised and not sent is sent by sweep, and works.
 func TestSweep_link(t *testing.T) {
 	t.Parallel()

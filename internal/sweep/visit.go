@@ -105,8 +105,11 @@ func (v *visit) mailed(ctx context.Context, kind letter.Kind, occasion string, d
 			out, settled, err = v.post.Arrived(ctx, v.r.ID, kind, occasion)
 		}
 	}
-	if err != nil || out || !settled || kind == letter.Reminder || v.hearsay() {
+	if err != nil || out || !settled || kind == letter.Reminder {
 		return out, err
+	}
+	if v.hearsay() { // only what is wrong with the mail service, not with an address that a form has named
+		return false, v.post.Outage(ctx, v.r, kind, occasion)
 	}
 	key := request.MailKey(kind, occasion)
 	return false, v.remind(ctx, letter.Undeliverable, key, key)
