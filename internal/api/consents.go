@@ -166,11 +166,15 @@ func (s *server) proofOf(ctx context.Context, e *consent.Event, p consent.Proof)
 	}
 	if p.FormDigest != "" {
 		body, err := s.proofs.Form(ctx, e.Site, p.FormDigest, p.FormNonce)
-		if err != nil {
-			return out, lost(err)
+		switch {
+		case errs.Is(err, errs.NotFound): // it had somebody's address in it, and went with them
+			out.Missing = true
+		case err != nil:
+			return out, err
+		default:
+			form := string(body)
+			out.Form = &form
 		}
-		form := string(body)
-		out.Form = &form
 	}
 	return out, nil
 }

@@ -57,8 +57,9 @@ type Recorder struct {
 	bound *cache.Cache[string, bool]
 }
 
-// knownForm is what this instance knows of a form. A shared form is never
-// erased with one person, so its object may be relied on.
+// knownForm is what this instance knows of a form. One that several people were
+// shown goes only when somebody's address stands in it, so its object is relied on
+// for as long as formTTL.
 type knownForm struct {
 	nonce  string
 	shared bool
@@ -81,13 +82,18 @@ type Options struct {
 // bound by their next consent only.
 const boundTTL = 10 * time.Second
 
+// formTTL is how long an instance takes a shared form that it has met for stored.
+// Who is shown it within this time of its erasure has a consent whose form is
+// missing.
+const formTTL = time.Minute
+
 // NewRecorder returns a Recorder.
 func NewRecorder(o Options) *Recorder {
 	const instanceMemory = 4096 // entries, about 1 MB
 	return &Recorder{
 		ledger: o.Ledger, forms: o.Forms, proofs: o.Proofs, hasher: o.Hasher, people: o.People,
 		now: o.Now, newID: o.NewID, inline: o.Inline,
-		known: cache.New[string, knownForm](instanceMemory, time.Hour, o.Now),
+		known: cache.New[string, knownForm](instanceMemory, formTTL, o.Now),
 		bound: cache.New[string, bool](instanceMemory, boundTTL, o.Now),
 	}
 }

@@ -187,16 +187,19 @@ type (
 		ExpiresAt string `json:"expires_at"`
 	}
 	record struct {
-		ID             string
-		Timestamp      string
-		Owner, Source  string
-		Subject        person
-		Preferences    map[string]json.RawMessage
-		IPAddress      *string `json:"ip_address"`
-		ConsentType    *string `json:"consent_type"`
-		Checksum       string
-		LegalNotices   []notice `json:"legal_notices"`
-		Proofs         []struct{ Content, Form *string }
+		ID            string
+		Timestamp     string
+		Owner, Source string
+		Subject       person
+		Preferences   map[string]json.RawMessage
+		IPAddress     *string `json:"ip_address"`
+		ConsentType   *string `json:"consent_type"`
+		Checksum      string
+		LegalNotices  []notice `json:"legal_notices"`
+		Proofs        []struct {
+			Content, Form *string
+			Missing       bool
+		}
 		ProofDocuments []struct {
 			ID      string
 			Name    *string

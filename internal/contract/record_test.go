@@ -185,12 +185,15 @@ func (l *lines) take() []string {
 	return strings.Split(strings.TrimSpace(l.text.String()), "\n")
 }
 
-// TestMissingObject: a record whose proof cannot be read is not "not found".
+// TestMissingObject: a record whose proof cannot be read is not "not found"; a
+// form may have gone with somebody whose address stood in it, and the record says
+// so.
 func TestMissingObject(t *testing.T) {
 	t.Parallel()
 	d := start(t)
 	s := d.shop(t, site.Settings{})
-	ack := s.consent(t, `{"subject":{"id":"ada"},"proofs":[{"content":"c","form":"f"}]}`)
+	form := s.consent(t, `{"subject":{"id":"ada"},"proofs":[{"content":"c","form":"f"}]}`)
+	ack := s.consent(t, `{"subject":{"id":"bob"},"proofs":[{"content":"`+strings.Repeat("c", 5000)+`"}]}`)
 	document := s.upload(t, "/documents", "a.pdf", "%PDF-1.4")
 	s.post(t, "/legal_notices", `{"identifier":"terms","content":"x"}`)
 	s = s.on(d.deploy(t, deployOptions{wrap: func(next http.RoundTripper) http.RoundTripper {
@@ -203,8 +206,15 @@ func TestMissingObject(t *testing.T) {
 				Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}, nil
 		})
 	}}))
-	for _, path := range []string{"/consent/" + ack.ID, "/subjects/ada/consent/last", "/documents/" + document.ID, "/legal_notices", "/legal_notices/terms/1"} {
+	for _, path := range []string{"/consent/" + ack.ID, "/subjects/bob/consent/last", "/documents/" + document.ID, "/legal_notices", "/legal_notices/terms/1"} {
 		equal(t, path, s.refused(t, http.StatusInternalServerError, "GET", path, "").Message, "internal error")
 	}
 	equal(t, "what needs no object", s.subject(t, "ada").ID, "ada")
+	for _, path := range []string{"/consent/" + form.ID, "/subjects/ada/consent/last"} {
+		var shown record
+		s.send(t, call{method: "GET", path: path, key: s.private}).ok(t).into(t, &shown)
+		if p := shown.Proofs[0]; p.Form != nil || !p.Missing || p.Content == nil || *p.Content != "c" {
+			t.Errorf("%s: %+v", path, p)
+		}
+	}
 }

@@ -265,10 +265,13 @@ func NewNotice(ref consent.NoticeRef, version int) Notice {
 	return n
 }
 
-// Proof is what was entered and what was shown.
+// Proof is what was entered and what was shown. Missing is true, and Form is
+// empty, when the form has gone because somebody's address stood in it who was
+// erased.
 type Proof struct {
 	Content *string `json:"content"`
 	Form    *string `json:"form"`
+	Missing bool    `json:"missing,omitempty"`
 }
 
 // Document is a proof document that a consent names. Missing is true, and the

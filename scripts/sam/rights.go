@@ -377,7 +377,7 @@ var rare = map[string][]right{
 		{"dynamodb:GetItem", "EventsTable"}, // for a person with more events than a fold reads
 		{"dynamodb:PutItem", "OutboxTable"}, // for a consent that waits for its confirmation
 	},
-	// For what an event names and an interrupted erasure has deleted (recorder.missing).
+	// ListBucket is for what an event names and an erasure has deleted (recorder.missing).
 	"EraseFunction": append(messages("GetItem", "Query", "UpdateItem", "DeleteItem"), right{"s3:ListBucket", "ProofsBucket"}),
 	"StepsFunction": append(messages("GetItem", "Query", "PutItem"), right{"s3:ListBucket", "ProofsBucket"}, outboxed),
 	// Where vendors answer, TestRoles_vendors goes; the sites are listed for what a
@@ -385,7 +385,7 @@ var rare = map[string][]right{
 	"PropagateFunction": {{"dynamodb:Scan", "SitesTable"}},
 	// For more choices than an event holds.
 	"PreferencesFunction": {{"s3:PutObject", "ProofsBucket/content/*"}},
-	"ApiFunction":         append(messages("PutItem"), outboxed),
+	"ApiFunction":         append(messages("PutItem"), outboxed, right{"s3:ListBucket", "ProofsBucket"}),
 	"RequestsFunction":    append(messages("GetItem", "PutItem"), outboxed, right{"dynamodb:GetItem", "EventsTable"}, right{"dynamodb:Query", "EventsTable"}),
 	"SweepFunction":       append(messages("GetItem", "PutItem"), outboxed),
 }
