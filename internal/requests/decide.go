@@ -407,6 +407,9 @@ func (s *server) identify(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	checked := trusted(known, in.Kinds...)
+	if err := s.objectAlso(r.Context(), siteOf(r), of, checked); err != nil {
+		return err
+	}
 	by := actorOf(r)
 	return s.act(w, r, func(of *request.Request, now time.Time) (request.Change, error) {
 		switch {

@@ -49,6 +49,28 @@ func (s *server) object(ctx context.Context, site *site.Site, r *request.Request
 	return nil
 }
 
+// objectAlso records an objection for what has become reachable since it was made:
+// a telephone number or an address in a chat that an operator has checked. What
+// counts since the receipt is not said again, because a later grant may have ended
+// it.
+func (s *server) objectAlso(ctx context.Context, site *site.Site, r *request.Request, checked []request.Known) error {
+	checked = slices.DeleteFunc(slices.Clone(checked), func(k request.Known) bool {
+		return k.Kind == identity.Email || k.Kind == identity.SubjectID
+	})
+	if r.Type != request.Objection || r.State.Ended() || len(checked) == 0 {
+		return nil
+	}
+	person, err := s.store.Personal(ctx, r.ID)
+	if err != nil {
+		return err
+	}
+	d := &draft{known: checked, door: roleDoor}
+	for _, c := range person.Changes {
+		d.preferences = append(d.preferences, c.New.Reveal())
+	}
+	return s.object(ctx, site, r, d)
+}
+
 // reachable is the own subject of a telephone number or of an address in a chat,
 // where the ledger keeps what its owner says by messages; "" for anything else.
 func (s *server) reachable(site *site.Site, k request.Known) (id redact.String, stated consent.Profile) {

@@ -218,6 +218,30 @@ func TestOpen_objectionByPhone(t *testing.T) {
 	}
 }
 
+// A number that an operator checks later counts from then on, for what the person
+// has named; what counted at the receipt is not said again.
+func TestIdentify_objection(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	id := d.ask("operator", "POST", "/requests", `{"type":"objection","preferences":["ads"],"identity":{"method":"email"},"subject":{"email":"`+ines+`","phone":"+33612345678"}}`).want(200).id()
+	for range 2 {
+		d.ask("operator", "POST", "/requests/"+id+"/identity", `{"evidence":"called back","kinds":["email","phone"]}`).want(200)
+	}
+	if n := d.events(); n != 2 {
+		t.Errorf("%d events, want that of the address and that of the number", n)
+	}
+	people := consent.NewPeople(dynamo.NewEvents(d.env.Config, d.env.Getenv("EVENTS_TABLE")), d.hasher)
+	union, err := people.ByPhone(t.Context(), "shop", "+33612345678", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for preference, want := range map[string]consent.Reason{"ads": consent.Objected, "newsletter": consent.NeverAsked} {
+		if state := consent.Decide(union.Events, preference, consent.View{Now: d.now.Add(time.Second)}, consent.Rules{}); state.Reason != want {
+			t.Errorf("%s: %+v", preference, state)
+		}
+	}
+}
+
 // What an objection names reaches the systems after the approval: under the CCPA
 // the sale, where nothing is named; else everything, which is no list.
 func TestOpen_objectionNames(t *testing.T) {
