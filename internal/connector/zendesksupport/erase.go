@@ -32,7 +32,10 @@ type erasing struct {
 	Looks  int     `json:"looks,omitempty"`  // at Job
 	Tries  int     `json:"tries,omitempty"`  // at Batch
 	Rounds int     `json:"rounds,omitempty"` // batches so far
-	Closed int     `json:"closed,omitempty"` // tickets of others that cannot be changed
+	// How many tickets of others that copy a user cannot be changed, and of how many
+	// the certificate says so already.
+	Closed map[int64]int `json:"closed,omitempty"`
+	Told   map[int64]int `json:"told,omitempty"`
 }
 
 // stage is what the next Poll does.
@@ -66,6 +69,13 @@ const (
 
 func (w *work) startErase(ctx context.Context, call connector.Call) (connector.Progress, error) {
 	h := erasing{Stage: listTickets}
+	if call.Handle != "" { // a person has said "retry"
+		var before erasing
+		if err := kit.ParseHandle(call.Handle, &before); err != nil {
+			return connector.Progress{}, err
+		}
+		h.Purged, h.Told = before.Purged, before.Told
+	}
 	for _, id := range w.users(call.Subject) {
 		u, err := w.user(ctx, id)
 		if err != nil {
@@ -75,7 +85,7 @@ func (w *work) startErase(ctx context.Context, call connector.Call) (connector.P
 			continue
 		}
 		if u.staff() {
-			return connector.Progress{Ask: agentAsk}, nil
+			return h.ask(agentAsk), nil
 		}
 		h.Users = append(h.Users, id)
 	}
@@ -85,6 +95,12 @@ func (w *work) startErase(ctx context.Context, call connector.Call) (connector.P
 // next is the progress after a piece of work.
 func (h erasing) next(after time.Duration) connector.Progress {
 	return connector.Progress{Handle: kit.Handle(h), After: after}
+}
+
+// ask puts the matter to a person. What has to be known after "retry" stays in
+// the handle.
+func (h erasing) ask(ask *connector.Ask) connector.Progress {
+	return connector.Progress{Handle: kit.Handle(h), Ask: ask}
 }
 
 // to goes on to a stage with a batch of its own.
@@ -355,7 +371,7 @@ func (w *work) blocked(ctx context.Context, id int64, h erasing) (connector.Prog
 		return open, nil
 	})
 	if err != nil || !open {
-		return connector.Progress{Ask: blockedAsk}, err
+		return h.ask(blockedAsk), err
 	}
 	h = h.to(listTickets)
 	h.At = 0

@@ -3,6 +3,7 @@ package zendesksupport
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/avow-consent/avow/internal/connector"
@@ -60,17 +61,27 @@ func (w *work) withdrawBatch(ctx context.Context, call connector.Call, h erasing
 		if err := kit.ParseHandle(p.Handle, &h); err != nil {
 			return connector.Progress{}, err
 		}
-		h.Closed += closed
+		h = h.stays(closed)
 		p.Handle = kit.Handle(h)
 		return p, nil
 	}
-	h.Closed += closed
-	h = h.to(listOthers)
+	h = h.stays(closed).to(listOthers)
 	if h.Cursor = cursor; cursor == "" {
 		h = h.to(listFollowed)
 	}
 	p.Handle = kit.Handle(h)
 	return p, nil
+}
+
+// stays counts tickets of others that keep copying the user who is dealt with.
+func (h erasing) stays(n int) erasing {
+	if n > 0 {
+		if h.Closed == nil {
+			h.Closed = map[int64]int{}
+		}
+		h.Closed[h.Users[h.At]] += n
+	}
+	return h
 }
 
 // uncopy takes people out of a ticket's copies and followers. stays: a closed
@@ -154,9 +165,14 @@ func (w *work) userDone(h erasing) connector.Progress {
 	if h.At++; h.At < len(h.Users) {
 		return h.next(soon)
 	}
-	closed := h.Closed
+	closed, told := 0, map[int64]int{}
+	maps.Copy(told, h.Told)
+	for id, n := range h.Closed { // a "retry" meets the same tickets again
+		closed += max(0, n-told[id])
+		told[id] = max(n, told[id])
+	}
 	h = h.to(listHeld)
-	h.Closed = 0
+	h.Closed, h.Told = nil, told
 	p := h.next(soon)
 	if closed > 0 {
 		p.Kept = []connector.Kept{{

@@ -73,7 +73,7 @@ func (w *work) batch(ctx context.Context, call connector.Call, h erasing, kind s
 				return connector.Progress{}, false, err
 			}
 			if ask != nil {
-				p.Ask = ask
+				p.Ask, p.Handle = ask, kit.Handle(h)
 				return p, false, nil
 			}
 		}

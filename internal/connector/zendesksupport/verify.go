@@ -56,6 +56,12 @@ func (w *work) statuses(ctx context.Context, id int64) (purged, error) {
 	return p, err
 }
 
+// settled reports whether every product that has begun has finished, and no other
+// one has begun for a while.
+func (p purged) settled(now time.Time, settle time.Duration) bool {
+	return len(p.finished) > 0 && len(p.open) == 0 && !now.Before(p.last.Add(settle))
+}
+
 // evidence is one line for each product that has purged the user.
 func (p purged) evidence() (list []connector.Evidence) {
 	for _, application := range sorted(p.finished) {
@@ -75,8 +81,7 @@ func (w *work) await(ctx context.Context, call connector.Call, h erasing) (conne
 		if err != nil {
 			return connector.Progress{}, err
 		}
-		settled := p.last.Add(w.settle)
-		if len(p.finished) == 0 || len(p.open) > 0 || call.Now.Before(settled) {
+		if !p.settled(call.Now, w.settle) {
 			waiting = append(waiting, id)
 			continue
 		}
@@ -109,7 +114,11 @@ func (c *Connector) Verify(ctx context.Context, call connector.Call) (connector.
 	if n := len(held.ids); n > 0 {
 		v.residue.Counts["suspended_tickets"] = n
 	}
-	if v.behind && len(v.residue.Counts) == 0 {
+	switch {
+	case len(v.residue.Counts) > 0:
+	case v.purging:
+		return connector.Residue{Wait: purgePause}, nil
+	case v.behind:
 		return connector.Residue{Wait: indexPause}, nil
 	}
 	return v.residue, nil
@@ -119,12 +128,16 @@ func (c *Connector) Verify(ctx context.Context, call connector.Call) (connector.
 // how long it takes.
 const indexPause = 5 * time.Minute
 
+// purgePause is how long products that still purge a user are given.
+const purgePause = time.Hour
+
 // verifying is a Verify on its way.
 type verifying struct {
 	*work
 	call    connector.Call
 	mine    []int64
 	behind  bool // the search still finds what is gone
+	purging bool // a product still purges a user
 	residue connector.Residue
 }
 
@@ -160,10 +173,13 @@ func (v *verifying) gone(ctx context.Context, id int64) error {
 		}
 		v.note("GET /deleted_users/{id}", "without data")
 	}
+	// An erasure that was begun again does not wait for users that were gone by
+	// then. Of a user that was purged long ago Zendesk may keep no record.
 	p, err := v.statuses(ctx, id)
 	if err != nil {
 		return err
 	}
+	v.purging = v.purging || !p.last.IsZero() && !p.settled(v.call.Now, v.settle)
 	v.residue.Evidence = append(v.residue.Evidence, p.evidence()...)
 	return v.tickets(ctx, id)
 }
