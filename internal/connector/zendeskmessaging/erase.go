@@ -35,7 +35,8 @@ type erasing struct {
 	Mine    []piece  `json:"mine,omitempty"`    // messages to be deleted, in a conversation with other people
 	Rounds  int      `json:"rounds,omitempty"`  // lists that were read
 	Looks   int      `json:"looks,omitempty"`   // after users that were deleted
-	Left    int      `json:"left,omitempty"`    // shared conversations in which the person's messages stay
+	Told    bool     `json:"told,omitempty"`    // the certificate says that messages stay
+	Refused bool     `json:"refused,omitempty"` // and that files do
 }
 
 // piece is a message to be deleted, with the address of its file.
@@ -51,6 +52,9 @@ const (
 	stagePurged = "purged"
 )
 
+// refusedFiles counts files that the vendor does not remove.
+const refusedFiles = "files not removed"
+
 const (
 	maxRounds = 1000 // a person who talks faster than this is no person
 	maxLooks  = 60   // about two months by the usual policy
@@ -59,6 +63,13 @@ const (
 
 func (c *Connector) startErase(ctx context.Context, call connector.Call) (connector.Progress, error) {
 	h := erasing{Stage: stageTalks}
+	if call.Handle != "" { // a person has said "retry": what stays is said once
+		var before erasing
+		if err := kit.ParseHandle(call.Handle, &before); err != nil {
+			return connector.Progress{}, err
+		}
+		h.Told, h.Refused = before.Told, before.Refused
+	}
 	for _, id := range c.users(call.Subject) {
 		u, err := c.user(ctx, id)
 		if err != nil {
@@ -133,7 +144,15 @@ func (c *Connector) listTalks(ctx context.Context, h erasing) (connector.Progres
 			h.Stage, h.Users = stageUsers, h.All
 		}
 	}
-	return pending(h), nil
+	// Said before the person leaves: after that the conversation is in no list.
+	var kept []connector.Kept
+	if c.config.Groups == groupsKeep && !h.Told && slices.ContainsFunc(h.Queue, func(t talk) bool { return t.Shared }) {
+		h.Told = true
+		kept = []connector.Kept{c.kept("what the person wrote in conversations with other people")}
+	}
+	p := pending(h)
+	p.Kept = kept
+	return p, nil
 }
 
 // emptyOwn removes the files of conversations of the person alone, page after
@@ -184,19 +203,24 @@ func (c *Connector) removeFiles(ctx context.Context, list []message, own []strin
 		if m.file() == "" || c.config.Attachments == attachmentsPerson && !m.by(own) {
 			continue
 		}
-		removed, err := c.removeFile(ctx, m.file())
-		if err != nil {
+		if err := c.removeFile(ctx, m.file(), counts); err != nil {
 			return 0, err
 		}
-		if *writes++; removed {
-			counts["files"]++
-		}
+		*writes++
 	}
 	return 0, nil
 }
 
 // goOn is a piece of work that was done, with its evidence.
 func goOn(p connector.Progress, h erasing, call connector.Call, what string, n int) connector.Progress {
+	if p.Counts[refusedFiles] > 0 && !h.Refused {
+		h.Refused = true
+		p.Kept = append(p.Kept, connector.Kept{
+			What:   "files of messages that the vendor does not remove",
+			Ground: "Art. 4(7) GDPR",
+			Reason: "the vendor refuses to remove what lies at another host: it must be removed there",
+		})
+	}
 	if n > 0 {
 		p.Evidence = append(p.Evidence, connector.Evidence{At: call.Now, Call: what, Answer: "200"})
 	}
@@ -205,14 +229,22 @@ func goOn(p connector.Progress, h erasing, call connector.Call, what string, n i
 }
 
 // removeFile removes an upload. Files of messages that were uploaded for a
-// message go with it; of the others nobody would know after it. What another
-// host has is not the vendor's (400); what is gone already was found before.
-func (c *Connector) removeFile(ctx context.Context, link string) (ours bool, err error) {
+// message go with it; of the others nobody would know after it. The vendor
+// refuses (400) what another host has; what is gone already was found before.
+func (c *Connector) removeFile(ctx context.Context, link string, counts map[string]int) error {
 	a, err := c.api.Do(ctx, kit.Call{
 		Method: http.MethodPost, Route: c.to("/attachments/remove"), Body: map[string]string{"mediaUrl": link},
 		Repeatable: true, Expect: []int{http.StatusBadRequest, http.StatusNotFound},
 	})
-	return err == nil && a.Status != http.StatusBadRequest, err
+	switch {
+	case err != nil:
+		return err
+	case a.Status == http.StatusBadRequest:
+		counts[refusedFiles]++
+	default:
+		counts["files"]++
+	}
+	return nil
 }
 
 // deleteReady deletes conversations without files. The vendor refuses to delete
@@ -258,7 +290,6 @@ func (c *Connector) remove(ctx context.Context, route kit.Route, outcomes ...int
 func (c *Connector) emptyShared(ctx context.Context, call connector.Call, h erasing) (connector.Progress, error) {
 	switch {
 	case c.config.Groups == groupsKeep:
-		h.Left++
 		return c.leave(ctx, call, h)
 	case len(h.Mine) > 0:
 		return c.deleteMine(ctx, call, h)
@@ -294,12 +325,8 @@ func (c *Connector) deleteMine(ctx context.Context, call connector.Call, h erasi
 	p := connector.Progress{Counts: map[string]int{}}
 	for _, m := range h.Mine {
 		if m.File != "" {
-			removed, err := c.removeFile(ctx, m.File)
-			if err != nil {
+			if err := c.removeFile(ctx, m.File, p.Counts); err != nil {
 				return connector.Progress{}, err
-			}
-			if removed {
-				p.Counts["files"]++
 			}
 		}
 		if _, err := c.remove(ctx, c.to("/conversations/{id}/messages/{message}", h.Queue[0].ID, m.ID)); err != nil {
@@ -366,9 +393,6 @@ func (c *Connector) awaitPurge(ctx context.Context, call connector.Call, h erasi
 	}
 	h.Users = waiting
 	p.Handle, p.Done = kit.Handle(h), len(waiting) == 0
-	if p.Done && h.Left > 0 {
-		p.Kept = []connector.Kept{c.kept("what the person wrote in conversations with other people")}
-	}
 	return p, nil
 }
 

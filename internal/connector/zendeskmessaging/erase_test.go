@@ -1,6 +1,7 @@
 package zendeskmessaging_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"github.com/avow-consent/avow/internal/connector/conformance"
@@ -47,7 +48,7 @@ func TestErase(t *testing.T) {
 	others, _ := left(before, leo, mo)
 	s := d.located(conformance.Person(company.Ines))
 	p := d.erase(s)
-	want := map[string]int{"users": 1, "conversations": 3, "shared conversations": 1, "messages": 113, "files": 3}
+	want := map[string]int{"users": 1, "conversations": 3, "shared conversations": 1, "messages": 113, "files": 3, "files not removed": 1}
 	if diff := cmp.Diff(want, p.Counts); diff != "" {
 		t.Error(diff)
 	}
@@ -68,7 +69,7 @@ func TestErase(t *testing.T) {
 			t.Errorf("progress holds %q: %s", planted, text)
 		}
 	}
-	if len(p.Kept) != 0 {
+	if len(p.Kept) != 1 || !strings.Contains(p.Kept[0].What, "files") { // old.png
 		t.Errorf("%+v", p.Kept)
 	}
 	again, err := d.drive(connector.Call{Operation: connector.Erase, Subject: s, Again: true})
@@ -215,6 +216,53 @@ func TestErase_groupsKept(t *testing.T) {
 	}
 	if r := d.verify(s); len(r.Counts) != 0 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// What stays is said before the person leaves, so that a "retry", which meets
+// the conversation no more, loses it not, and it is said once.
+func TestErase_groupsKeptRetry(t *testing.T) {
+	t.Parallel()
+	d := newInbox(t, fake.Options{})
+	d.set(`,"groups":"keep","ground":"Art. 17(3)(a) GDPR"`)
+	call := connector.Call{Key: "k", Operation: connector.Erase, Subject: d.located(conformance.Person(company.Leo))}
+	var kept []connector.Kept
+	piece := func(do func(context.Context, connector.Call) (connector.Progress, error)) connector.Progress {
+		call.Now = d.Now()
+		p, err := do(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, call.Handle = append(kept, p.Kept...), p.Handle
+		d.Advance(max(p.After, time.Minute))
+		return p
+	}
+	piece(d.c.Start)
+	for piece(d.c.Poll).Counts["shared conversations"] == 0 {
+	}
+	piece(d.c.Start) // "retry"
+	for !piece(d.c.Poll).Done {
+	}
+	if len(kept) != 1 || kept[0].Ground != "Art. 17(3)(a) GDPR" {
+		t.Errorf("%+v", kept)
+	}
+}
+
+// A file that the vendor refuses to remove is counted, and the certificate says
+// that it stays.
+func TestErase_fileOfAnotherHost(t *testing.T) {
+	t.Parallel()
+	d := newInbox(t, fake.Options{})
+	user := d.AddUser(fake.User{ExternalID: "x-1"})
+	for range 2 {
+		talk := d.Talk(user)
+		for _, foreign := range []string{"https://pictures.example.test", ""} {
+			d.SendFile(talk, user, fake.File{Foreign: foreign, File: fakekit.File{Name: "a.gif", MediaType: "image/gif", Text: "GIF", Size: 3}})
+		}
+	}
+	p := d.erase(d.located(connector.Subject{Identifiers: []identity.Identifier{conformance.By(identity.ExternalID, "x-1")}}))
+	if p.Counts["files"] != 2 || p.Counts["files not removed"] != 2 || len(p.Kept) != 1 || !strings.Contains(p.Kept[0].What, "files") {
+		t.Errorf("%+v", p)
 	}
 }
 
