@@ -12,6 +12,7 @@ import (
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/connector/company"
 	"github.com/avow-consent/avow/internal/connector/conformance"
+	"github.com/avow-consent/avow/internal/connector/fakekit"
 	"github.com/avow-consent/avow/internal/connector/zendesksupport"
 	"github.com/avow-consent/avow/internal/connector/zendesksupport/fake"
 	"github.com/avow-consent/avow/internal/errs"
@@ -29,7 +30,6 @@ func TestRectify(t *testing.T) {
 		connector.Change{Field: "name", Old: "Inès Martin", New: "Inès Durand"},
 		connector.Change{Field: "external_id", Old: "customer-1001", New: "customer-9"},
 		connector.Change{Field: "user_fields.birthday", Old: "1990-02-03", New: "1991-02-03"},
-		connector.Change{Field: "alias", Old: "somebody else's", New: "x"},
 		connector.Change{Field: "email", Old: "INES@example.test", New: "ines.durand@example.test"},
 		connector.Change{Field: "phone", Old: "+33 6 55 00 01 01", New: "+33655000202"},
 	)
@@ -68,6 +68,74 @@ func TestRectify_phoneSurvives(t *testing.T) {
 	u := d.user(d.Find(company.Ines))
 	if u.Phone != "" || slices.ContainsFunc(u.Identities, func(i fake.Identity) bool { return i.Type == "phone_number" }) {
 		t.Errorf("%+v", u)
+	}
+}
+
+// Two numbers of a record are two places: the new one is written before the old
+// one is dropped, and a repetition writes it once.
+func TestRectify_phoneIdentity(t *testing.T) {
+	t.Parallel()
+	d := small(t, "")
+	ines := d.Find(company.Ines)
+	d.Update(ines, func(u *fake.User) { u.Phone = "+33655000999" })
+	s := d.located(conformance.Person(company.Ines))
+	change := connector.Change{Field: "phone", Old: "+33655000101", New: "+33655000202"}
+	d.Fail(fakekit.Failure{Method: "DELETE", Route: "/users/{user_id}/identities/{user_identity_id}", Times: 1, Status: 403})
+	if _, err := d.drive(rectify(s, change)); !errs.Is(err, errs.Forbidden) {
+		t.Fatal(err)
+	}
+	for time, want := range []int{1, 0} {
+		if p := d.must(rectify(s, change)); p.Counts["users"] != want {
+			t.Errorf("time %d: %+v", time, p)
+		}
+	}
+	var numbers []string
+	for _, i := range d.user(ines).Identities {
+		if i.Type == "phone_number" {
+			numbers = append(numbers, i.Value)
+		}
+	}
+	if !slices.Equal(numbers, []string{"+33655000202"}) || d.user(ines).Phone != "+33655000999" {
+		t.Errorf("%v, %+v", numbers, d.user(ines))
+	}
+}
+
+// Fields of the company's may be numbers and boxes.
+func TestRectify_typedFields(t *testing.T) {
+	t.Parallel()
+	d := small(t, "")
+	ines := d.Find(company.Ines)
+	d.Update(ines, func(u *fake.User) {
+		u.Fields = map[string]any{"shoe": 38.0, "club": true, "left": 12.0, "empty": nil}
+	})
+	p := d.must(rectify(d.located(conformance.Person(company.Ines)),
+		connector.Change{Field: "user_fields.shoe", Old: "38", New: "39.5"},
+		connector.Change{Field: "user_fields.club", Old: "true", New: "false"},
+		connector.Change{Field: "user_fields.left", Old: "12", New: ""},
+		connector.Change{Field: "user_fields.empty", Old: "", New: "text"},
+	))
+	if diff := cmp.Diff(map[string]any{"shoe": 39.5, "club": false, "left": nil, "empty": "text"}, d.user(ines).Fields); diff != "" || p.Counts["users"] != 1 {
+		t.Errorf("%s, %+v", diff, p)
+	}
+}
+
+// A value that stands nowhere, or that a field does not take, is a person's
+// matter; what can be corrected is.
+func TestRectify_noMatch(t *testing.T) {
+	t.Parallel()
+	d := small(t, "")
+	ines := d.Find(company.Ines)
+	d.Update(ines, func(u *fake.User) { u.Fields["shoe"] = 38.0 })
+	s := d.located(conformance.Person(company.Ines))
+	for _, change := range []connector.Change{
+		{Field: "alias", Old: "somebody else's", New: "x"}, {Field: "email", Old: "other@example.test", New: "x@example.test"},
+		{Field: "phone", Old: "+33655000999", New: "+33655000998"}, {Field: "user_fields.shoe", Old: "38", New: "large"},
+		{Field: "user_fields.none", Old: "a", New: "b"},
+	} {
+		p, err := d.drive(rectify(s, change, connector.Change{Field: "name", Old: "Inès Martin", New: "Inès Durand"}))
+		if err != nil || p.Done || p.Ask == nil || p.Ask.Retry || d.user(ines).Name != "Inès Durand" {
+			t.Errorf("%s: %+v, %v", change.Field, p, err)
+		}
 	}
 }
 

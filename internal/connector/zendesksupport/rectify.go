@@ -2,7 +2,9 @@ package zendesksupport
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -14,11 +16,13 @@ import (
 )
 
 // A correction is sent only where the old value stands, and every part of it is
-// looked for before it is sent: a repetition finds what is left to do.
+// looked for before it is sent: a repetition finds what is left to do. The new
+// value is written before the old one is dropped.
 
 // rectify corrects the person's records.
 func (w *work) rectify(ctx context.Context, call connector.Call) (connector.Progress, error) {
 	progress := connector.Progress{Done: true, Counts: map[string]int{}}
+	looked, matched := false, map[connector.Change]bool{}
 	for _, id := range w.users(call.Subject) {
 		a, err := w.account(ctx, id)
 		if err != nil {
@@ -27,14 +31,15 @@ func (w *work) rectify(ctx context.Context, call connector.Call) (connector.Prog
 		if a == nil || !a.Active {
 			continue
 		}
-		c := &correction{work: w, account: a, call: call}
+		looked = true
+		c := &correction{work: w, account: a, call: call, matched: matched}
 		if err := c.all(ctx); err != nil {
 			return connector.Progress{}, err
 		}
 		if c.taken {
 			progress.Done, progress.Ask = false, &connector.Ask{
-				Reason:       "another user of Zendesk has the new e-mail already",
-				Instructions: "Find the user with the new e-mail. If it is the same person, merge the two users, then retry. If not, ask the person which e-mail is right.",
+				Reason:       "Zendesk does not take the new e-mail or telephone: another user has it already",
+				Instructions: "Find the user with the new e-mail or telephone. If it is the same person, merge the two users, then retry. If not, ask the person which one is right.",
 				Retry:        true,
 			}
 			return progress, nil
@@ -44,10 +49,17 @@ func (w *work) rectify(ctx context.Context, call connector.Call) (connector.Prog
 		}
 		progress.Evidence = append(progress.Evidence, c.evidence...)
 	}
-	if slices.ContainsFunc(call.Changes, func(change connector.Change) bool { return !known(change.Field) }) {
+	const instructions = "Look for the old value in the person's tickets, notes and fields, and correct it there."
+	switch {
+	case slices.ContainsFunc(call.Changes, func(change connector.Change) bool { return !known(change.Field) }):
 		progress.Done, progress.Ask = false, &connector.Ask{
 			Reason:       "Zendesk has no such field of a user: a correction may be needed in tickets, notes or the user's own fields",
-			Instructions: "Look for the old value in the person's tickets, notes and fields, and correct it there.",
+			Instructions: instructions,
+		}
+	case looked && slices.ContainsFunc(call.Changes, func(change connector.Change) bool { return !matched[change] }):
+		progress.Done, progress.Ask = false, &connector.Ask{
+			Reason:       "a value that is to be corrected stands in no record of the person, or its field does not take the new one",
+			Instructions: instructions,
 		}
 	}
 	return progress, nil
@@ -65,7 +77,8 @@ type correction struct {
 	*work
 	*account
 	call     connector.Call
-	taken    bool // the new e-mail is somebody else's
+	taken    bool                      // the new e-mail or number is somebody else's
+	matched  map[connector.Change]bool // changes whose old or new value stood in a record
 	evidence []connector.Evidence
 }
 
@@ -88,14 +101,39 @@ func (c *correction) all(ctx context.Context) error {
 	return nil
 }
 
-// value is a simple field of the record.
+// value is a simple field of the record. A field of the company's may be a
+// number or a box that is ticked: its text is how JSON writes it.
 func (c *correction) value(field string) (value string, ok bool) {
 	if name, custom := strings.CutPrefix(field, fieldPrefix); custom {
-		value, ok = c.Fields[name].(string)
-		return value, ok
+		raw, ok := c.Fields[name]
+		if !ok || json.Unmarshal(raw, &value) == nil { // null is the empty text
+			return value, ok
+		}
+		return string(raw), true
 	}
 	value, ok = map[string]string{"name": c.Name, "alias": c.Alias, "external_id": c.ExternalID}[field]
 	return value, ok
+}
+
+// typed is a new value in the form that the field has now; ok is false where it
+// has none.
+func typed(now record, value string) (v any, ok bool) {
+	var was, is any
+	if json.Unmarshal(now, &was) != nil {
+		return nil, false
+	}
+	switch was.(type) {
+	case nil, string:
+		return value, true
+	case bool, float64:
+		if value == "" {
+			return nil, true
+		}
+		if json.Unmarshal([]byte(value), &is) == nil && reflect.TypeOf(is) == reflect.TypeOf(was) {
+			return record(value), true
+		}
+	}
+	return nil, false
 }
 
 // profile corrects the simple fields, in one call.
@@ -103,14 +141,20 @@ func (c *correction) profile(ctx context.Context) error {
 	fields, custom := map[string]any{}, map[string]any{}
 	for _, change := range c.call.Changes {
 		now, ok := c.value(change.Field)
-		if !ok || now != change.Old.Reveal() || now == change.New.Reveal() {
+		if ok && now == change.New.Reveal() {
+			c.matched[change] = true
 			continue
 		}
-		if name, yes := strings.CutPrefix(change.Field, fieldPrefix); yes {
-			custom[name] = change.New.Reveal()
-		} else {
-			fields[change.Field] = change.New.Reveal()
+		if !ok || now != change.Old.Reveal() {
+			continue
 		}
+		if name, yes := strings.CutPrefix(change.Field, fieldPrefix); !yes {
+			fields[change.Field] = change.New.Reveal()
+		} else if custom[name], ok = typed(c.Fields[name], change.New.Reveal()); !ok {
+			delete(custom, name)
+			continue
+		}
+		c.matched[change] = true
 	}
 	if len(custom) > 0 {
 		fields["user_fields"] = custom
@@ -133,23 +177,51 @@ func (c *correction) done(call, answer string) {
 	c.evidence = append(c.evidence, said(c.call.Now, call, answer))
 }
 
-// phone corrects the number. The profile keeps a number although its identity
-// was deleted, so that both are dealt with, the profile last.
+// phone corrects the number, which stands in the profile, as an identity, or as
+// two different ones: the profile keeps a number although its identity was deleted.
 func (c *correction) phone(ctx context.Context, change connector.Change) error {
-	old := identity.Identifier{Kind: identity.Phone, Value: change.Old}
-	for _, i := range c.idents {
-		if i.Type == phoneType && same(i.identifier(), old) {
-			if err := c.drop(ctx, i); err != nil {
-				return err
-			}
-		}
-	}
-	profile := identity.Identifier{Kind: identity.Phone, Value: redact.String(c.Phone)}
-	stands := same(profile, old) || c.Phone == change.Old.Reveal()
-	if !stands || c.Phone == change.New.Reveal() {
+	had := c.numbers(change.Old)
+	inProfile := c.has(change.Old)
+	there := c.has(change.New) || len(c.numbers(change.New)) > 0
+	found := inProfile || len(had) > 0 || change.Old == ""
+	if c.matched[change] = c.matched[change] || found || there || change.New == ""; !found {
 		return nil
 	}
-	return c.put(ctx, map[string]any{"phone": change.New.Reveal()})
+	switch {
+	case inProfile && c.Phone != change.New.Reveal():
+		if err := c.put(ctx, map[string]any{"phone": change.New.Reveal()}); err != nil {
+			return err
+		}
+	case change.New != "" && !there:
+		if _, err := c.add(ctx, phoneType, change.New); err != nil || c.taken {
+			return err
+		}
+	}
+	for _, i := range had {
+		if same(i.identifier(), identity.Identifier{Kind: identity.Phone, Value: change.New}) {
+			continue
+		}
+		if err := c.drop(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// has reports whether the profile has a number.
+func (c *correction) has(number redact.String) bool {
+	profile := identity.Identifier{Kind: identity.Phone, Value: redact.String(c.Phone)}
+	return c.Phone == number.Reveal() || same(profile, identity.Identifier{Kind: identity.Phone, Value: number})
+}
+
+// numbers are the identities with a telephone number.
+func (c *correction) numbers(number redact.String) (list []ident) {
+	for _, i := range c.idents {
+		if i.Type == phoneType && same(i.identifier(), identity.Identifier{Kind: identity.Phone, Value: number}) {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // drop deletes an identity.
@@ -168,14 +240,15 @@ func (c *correction) drop(ctx context.Context, i ident) error {
 // goes.
 func (c *correction) email(ctx context.Context, change connector.Change) error {
 	old, had := c.identity(change.Old)
-	if change.Old != "" && !had {
+	_, has := c.identity(change.New)
+	if c.matched[change] = c.matched[change] || had || has || change.Old == "" || change.New == ""; change.Old != "" && !had {
 		return nil
 	}
 	if change.New != "" {
 		fresh, there := c.identity(change.New)
 		if !there {
 			var err error
-			if fresh, err = c.add(ctx, change.New); err != nil || c.taken {
+			if fresh, err = c.add(ctx, emailType, change.New); err != nil || c.taken {
 				return err
 			}
 		}
@@ -204,11 +277,11 @@ func (c *correction) identity(address redact.String) (ident, bool) {
 	return ident{}, false
 }
 
-// add makes an identity of an address that the company vouches for.
-func (c *correction) add(ctx context.Context, address redact.String) (ident, error) {
+// add makes an identity of an address or a number that the company vouches for.
+func (c *correction) add(ctx context.Context, kind string, value redact.String) (ident, error) {
 	a, err := c.do(ctx, kit.Call{
 		Method: http.MethodPost, Route: kit.To("/users/{user_id}/identities", number(c.ID)), Expect: []int{http.StatusUnprocessableEntity},
-		Body: map[string]any{"identity": map[string]any{"type": emailType, "value": address.Reveal(), "verified": true, "skip_verify_email": true}},
+		Body: map[string]any{"identity": map[string]any{"type": kind, "value": value.Reveal(), "verified": true, "skip_verify_email": true}},
 	})
 	if err != nil {
 		return ident{}, err
@@ -238,7 +311,7 @@ func (c *correction) stands() bool {
 			_, ok := c.identity(change.New)
 			return ok
 		case "phone":
-			return c.Phone == change.New.Reveal()
+			return c.has(change.New) || len(c.numbers(change.New)) > 0
 		}
 		now, ok := c.value(change.Field)
 		return ok && now == change.New.Reveal()

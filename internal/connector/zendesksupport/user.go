@@ -14,18 +14,18 @@ import (
 
 // user is a user as far as the connector decides by it; raw is all of it.
 type user struct {
-	ID         int64          `json:"id"`
-	Name       string         `json:"name"`
-	Alias      string         `json:"alias"`
-	Email      string         `json:"email"`
-	Phone      string         `json:"phone"`
-	ExternalID string         `json:"external_id"`
-	Role       string         `json:"role"`
-	Active     bool           `json:"active"`
-	Verified   bool           `json:"verified"` // the primary identity is proven
-	Suspended  bool           `json:"suspended"`
-	Tags       []string       `json:"tags"`
-	Fields     map[string]any `json:"user_fields"`
+	ID         int64             `json:"id"`
+	Name       string            `json:"name"`
+	Alias      string            `json:"alias"`
+	Email      string            `json:"email"`
+	Phone      string            `json:"phone"`
+	ExternalID string            `json:"external_id"`
+	Role       string            `json:"role"`
+	Active     bool              `json:"active"`
+	Verified   bool              `json:"verified"` // the primary identity is proven
+	Suspended  bool              `json:"suspended"`
+	Tags       []string          `json:"tags"`
+	Fields     map[string]record `json:"user_fields"`
 	raw        record
 }
 

@@ -27,7 +27,7 @@ func (s *Server) company() {
 		people, orders = people[:3], 2
 	}
 	for _, p := range people {
-		u := s.addUser(User{ID: p.ZendeskID(), Name: p.Name(), Phone: p.Phone, ExternalID: p.ExternalID, Fields: map[string]string{"birthday": "1990-02-03"}}, p.Email)
+		u := s.addUser(User{ID: p.ZendeskID(), Name: p.Name(), Phone: p.Phone, ExternalID: p.ExternalID, Fields: map[string]any{"birthday": "1990-02-03"}}, p.Email)
 		ids[p.Email] = u.ID
 		if p.N > 2 && p.N%2 == 0 {
 			t := s.addTicket(Ticket{Requester: u.ID, Assignee: agent.ID, Subject: "A question"}, "<p>Please call me back.</p>")

@@ -3,6 +3,7 @@ package fake
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,22 +18,22 @@ const (
 
 // User is a person or an agent. Of a purged one nothing but id and times is left.
 type User struct {
-	ID         int64             `json:"id"`
-	Name       string            `json:"name"`
-	Alias      string            `json:"alias,omitempty"`
-	Phone      string            `json:"phone,omitempty"`
-	ExternalID string            `json:"external_id,omitempty"`
-	Role       string            `json:"role"` // end-user, agent, admin
-	Suspended  bool              `json:"suspended"`
-	Locked     bool              `json:"locked"` // a placeholder of a shared ticket, or made by the legacy Chat: cannot be deleted
-	Status     string            `json:"status"`
-	MergedInto int64             `json:"merged_into,omitempty"`
-	Tags       []string          `json:"tags"`
-	Notes      string            `json:"notes,omitempty"`
-	Fields     map[string]string `json:"fields"`
-	Identities []Identity        `json:"identities"`
-	CreatedAt  time.Time         `json:"created_at"`
-	PurgedAt   time.Time         `json:"purged_at,omitzero"`
+	ID         int64          `json:"id"`
+	Name       string         `json:"name"`
+	Alias      string         `json:"alias,omitempty"`
+	Phone      string         `json:"phone,omitempty"`
+	ExternalID string         `json:"external_id,omitempty"`
+	Role       string         `json:"role"` // end-user, agent, admin
+	Suspended  bool           `json:"suspended"`
+	Locked     bool           `json:"locked"` // a placeholder of a shared ticket, or made by the legacy Chat: cannot be deleted
+	Status     string         `json:"status"`
+	MergedInto int64          `json:"merged_into,omitempty"`
+	Tags       []string       `json:"tags"`
+	Notes      string         `json:"notes,omitempty"`
+	Fields     map[string]any `json:"fields"` // strings, numbers and boxes that are ticked or not
+	Identities []Identity     `json:"identities"`
+	CreatedAt  time.Time      `json:"created_at"`
+	PurgedAt   time.Time      `json:"purged_at,omitzero"`
 }
 
 // Identity is one address or number of a User.
@@ -191,18 +192,23 @@ func (s *Server) putUser(r *http.Request) (int, any) {
 	}
 	var body struct {
 		User struct {
-			Name       *string           `json:"name"`
-			Alias      *string           `json:"alias"`
-			Phone      *string           `json:"phone"`
-			ExternalID *string           `json:"external_id"`
-			Role       *string           `json:"role"`
-			Suspended  *bool             `json:"suspended"`
-			Tags       []string          `json:"tags"`
-			Fields     map[string]string `json:"user_fields"`
+			Name       *string        `json:"name"`
+			Alias      *string        `json:"alias"`
+			Phone      *string        `json:"phone"`
+			ExternalID *string        `json:"external_id"`
+			Role       *string        `json:"role"`
+			Suspended  *bool          `json:"suspended"`
+			Tags       []string       `json:"tags"`
+			Fields     map[string]any `json:"user_fields"`
 		} `json:"user"`
 	}
 	if json.NewDecoder(r.Body).Decode(&body) != nil || body.User.Name != nil && strings.TrimSpace(*body.User.Name) == "" {
 		return invalid("name", "Name: is too short")
+	}
+	for name, value := range body.User.Fields {
+		if now := u.Fields[name]; now != nil && value != nil && reflect.TypeOf(now) != reflect.TypeOf(value) {
+			return invalid("user_fields", name+": is of another type")
+		}
 	}
 	for to, value := range map[*string]*string{&u.Name: body.User.Name, &u.Alias: body.User.Alias, &u.Phone: body.User.Phone, &u.ExternalID: body.User.ExternalID, &u.Role: body.User.Role} {
 		if value != nil {
@@ -286,7 +292,7 @@ func (s *Server) purgeUser(r *http.Request) (int, any) {
 		return notFound()
 	}
 	view := s.deletedView(u)
-	*u = User{ID: u.ID, Status: Purged, Role: "end-user", CreatedAt: u.CreatedAt, PurgedAt: s.Time(), Tags: []string{}, Fields: map[string]string{}, Identities: []Identity{}}
+	*u = User{ID: u.ID, Status: Purged, Role: "end-user", CreatedAt: u.CreatedAt, PurgedAt: s.Time(), Tags: []string{}, Fields: map[string]any{}, Identities: []Identity{}}
 	s.changed(u)
 	return 200, map[string]any{"deleted_user": view}
 }
@@ -458,7 +464,7 @@ func (s *Server) addUser(u User, emails ...string) *User {
 		u.Tags = []string{}
 	}
 	if u.Fields == nil {
-		u.Fields = map[string]string{}
+		u.Fields = map[string]any{}
 	}
 	for n, email := range emails {
 		u.Identities = append(u.Identities, Identity{ID: s.number(), Type: "email", Value: email, Primary: n == 0, Verified: true})
