@@ -256,6 +256,7 @@ func TestNew_refuses(t *testing.T) {
 		`{"base_url":"http://example.test"}`:      "must begin with https://",
 		`{` + base + `,"ticket":"delete"}`:        `unknown field "ticket"`,
 		`{` + base + `,"tickets":"keep"}`:         "config.tickets must be one of",
+		`{` + base + `,"tickets":"redact"}`:       "config.ground must say",
 		`{` + base + `,"restrict":"x"}`:           "config.restrict must be one of",
 		`{` + base + `,"object":""}`:              "config.object must be one of",
 		`{` + base + `,"token_seconds":300}`:      "config.token_seconds must lie between",

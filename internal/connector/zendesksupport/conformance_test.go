@@ -17,7 +17,7 @@ func TestConformance(t *testing.T) {
 // The same for an erasure that redacts.
 func TestConformance_redact(t *testing.T) {
 	t.Parallel()
-	findings, n := conformance.Check(t, world(`"tickets":"redact","settle":"10m"`, company.Ines), connector.Erase)
+	findings, n := conformance.Check(t, world(redacting+`,"settle":"10m"`, company.Ines), connector.Erase)
 	for _, f := range findings {
 		t.Error(f)
 	}

@@ -55,7 +55,7 @@ func TestContract(t *testing.T) {
 			t.Errorf("%+v, %v", p, err)
 		}
 	})
-	each(`"tickets":"redact"`, func(d *desk) {
+	each(redacting, func(d *desk) {
 		open := d.AddTicket(fake.Ticket{Requester: d.Find(company.Ines), Status: fake.Open, Subject: "Inès"}, `<p>I am Inès</p>`)
 		d.AddFile(open, fakekit.File{Name: "id card.jpg", MediaType: "image/jpeg", Text: "x", Size: 10})
 		d.Fail(fakekit.Failure{Method: "PUT", Route: "/comment_redactions/{ticket_comment_id}", Times: 1, Status: 502, HTML: true, Applied: true})

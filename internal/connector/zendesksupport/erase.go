@@ -34,8 +34,10 @@ type erasing struct {
 	Rounds int     `json:"rounds,omitempty"` // batches so far
 	// How many tickets of others that copy a user cannot be changed, and of how many
 	// the certificate says so already.
-	Closed map[int64]int `json:"closed,omitempty"`
-	Told   map[int64]int `json:"told,omitempty"`
+	Closed   map[int64]int `json:"closed,omitempty"`
+	Told     map[int64]int `json:"told,omitempty"`
+	Redacted bool          `json:"redacted,omitempty"` // the certificate says that tickets stay
+	Last     int64         `json:"last,omitempty"`     // archived ticket that was listed
 }
 
 // stage is what the next Poll does.
@@ -47,8 +49,9 @@ const (
 	trashing     stage = "trashing" // Job does it
 	purge        stage = "purge"    // delete Batch for good
 	purging      stage = "purging"
-	redacting    stage = "redact" // Batch, instead of the four
-	listOthers   stage = "others" // tickets that copy the person
+	redacting    stage = "redact"   // Batch, instead of the four
+	listArchived stage = "archived" // of the person, to be redacted
+	listOthers   stage = "others"   // tickets that copy the person
 	withdrawing  stage = "withdraw"
 	listFollowed stage = "followed"
 	unfollowing  stage = "unfollow"
@@ -74,7 +77,7 @@ func (w *work) startErase(ctx context.Context, call connector.Call) (connector.P
 		if err := kit.ParseHandle(call.Handle, &before); err != nil {
 			return connector.Progress{}, err
 		}
-		h.Purged, h.Told = before.Purged, before.Told
+		h.Purged, h.Told, h.Redacted = before.Purged, before.Told, before.Redacted
 	}
 	for _, id := range w.users(call.Subject) {
 		u, err := w.user(ctx, id)
@@ -136,7 +139,7 @@ func (w *work) pollErase(ctx context.Context, call connector.Call) (connector.Pr
 		h = h.to(listHeld)
 	}
 	do, ok := map[stage]func(context.Context, connector.Call, erasing) (connector.Progress, error){
-		listTickets: w.listTickets, trash: w.trash, trashing: w.trashing, purge: w.purge, purging: w.purging, redacting: w.redactBatch,
+		listTickets: w.listTickets, trash: w.trash, trashing: w.trashing, purge: w.purge, purging: w.purging, redacting: w.redactBatch, listArchived: w.listArchived,
 		listOthers: w.listOthers, withdrawing: w.withdrawBatch, listFollowed: w.listFollowed, unfollowing: w.unfollowBatch,
 		listHeld: w.listHeld, discarding: w.discard, users: w.deleteUsers, awaiting: w.await,
 	}[h.Stage]
@@ -163,15 +166,54 @@ func (w *work) listTickets(ctx context.Context, _ connector.Call, h erasing) (co
 	if err != nil {
 		return connector.Progress{}, err
 	}
-	if len(tickets) == 0 {
+	switch {
+	case len(tickets) > 0:
+	case then == redacting:
+		return h.to(listArchived).next(soon), nil
+	default:
 		return h.to(listOthers).next(soon), nil
 	}
 	h = h.to(then)
 	h.Cursor = next
+	return w.listed(h, tickets), nil
+}
+
+// listArchived reads which tickets the list did not show are next to be redacted.
+func (w *work) listArchived(ctx context.Context, _ connector.Call, h erasing) (connector.Progress, error) {
+	id := h.Users[h.At]
+	ids, err := w.unlisted(ctx, id, h.Last, pageSize)
+	if err != nil {
+		return connector.Progress{}, err
+	}
+	if len(ids) == 0 {
+		return h.to(listOthers).next(soon), nil
+	}
+	tickets, err := w.existing(ctx, ids)
+	if err != nil {
+		return connector.Progress{}, err
+	}
+	h = h.to(redacting)
+	h.Last = ids[len(ids)-1]
+	return w.listed(h, slices.DeleteFunc(tickets, func(t ticket) bool { return t.Requester != id })), nil
+}
+
+// listed has a batch of tickets. Where they are redacted it says what stays,
+// once.
+func (w *work) listed(h erasing, tickets []ticket) connector.Progress {
 	for _, t := range tickets {
 		h.Batch = append(h.Batch, t.ID)
 	}
-	return h.next(soon), nil
+	tell := h.Stage == redacting && len(tickets) > 0 && !h.Redacted
+	h.Redacted = h.Redacted || tell
+	p := h.next(soon)
+	if tell {
+		p.Kept = []connector.Kept{{
+			What: "the person's tickets without what the person wrote: what agents wrote, ratings with their comments, tags, and the technical data of messages; " +
+				"the subject and the fields of tickets that were closed before, and fields that a rule of the account requires",
+			Ground: w.config.Ground, Reason: "policy of systems.json",
+		}}
+	}
+	return p
 }
 
 // archived are up to 100 tickets of a user that the list does not show: the
@@ -374,6 +416,6 @@ func (w *work) blocked(ctx context.Context, id int64, h erasing) (connector.Prog
 		return h.ask(blockedAsk), err
 	}
 	h = h.to(listTickets)
-	h.At = 0
+	h.At, h.Last = 0, 0
 	return h.next(soon), nil
 }

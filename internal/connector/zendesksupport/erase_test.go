@@ -214,7 +214,7 @@ func TestErase_followed(t *testing.T) {
 
 func TestErase_redact(t *testing.T) {
 	t.Parallel()
-	d := small(t, `"tickets":"redact"`)
+	d := small(t, redacting)
 	ines := d.Find(company.Ines)
 	open := d.AddTicket(fake.Ticket{Requester: ines, Status: fake.Open, Subject: "Inès and her parcel"}, `<p>I am <b>Inès</b><img src="https://x.test/a.png"></p>`)
 	d.AddFile(open, fakekit.File{Name: "id card.jpg", MediaType: "image/jpeg", Text: "x", Size: 10})
@@ -253,7 +253,7 @@ func TestErase_redact(t *testing.T) {
 // A redaction names a text: repeated it is refused, and nothing is done twice.
 func TestErase_redactionTwice(t *testing.T) {
 	t.Parallel()
-	d := small(t, `"tickets":"redact"`)
+	d := small(t, redacting)
 	s := d.located(conformance.Person(company.Ines))
 	d.Fail(fakekit.Failure{Method: "PUT", Route: "/comment_redactions/{ticket_comment_id}", Times: 1, Status: 502, HTML: true, Applied: true})
 	d.must(erase(s))
@@ -269,7 +269,7 @@ func TestErase_redactionTwice(t *testing.T) {
 // A ticket that the account's rules do not let be closed is a person's matter.
 func TestErase_redactRefused(t *testing.T) {
 	t.Parallel()
-	d := deskOf(t, `"tickets":"redact"`, fake.Options{Small: true, Refuse: true})
+	d := deskOf(t, redacting, fake.Options{Small: true, Refuse: true})
 	p, err := d.drive(erase(d.located(conformance.Person(company.Leo))))
 	if err != nil || p.Ask == nil || !p.Ask.Retry || d.user(d.Find(company.Leo)).Status != fake.Active {
 		t.Errorf("%+v, %v", p, err)

@@ -21,16 +21,21 @@ const exportPage = 25 // tickets written in one Poll
 // exporting is the handle of an export.
 type exporting struct {
 	Users  []int64 `json:"users"`
-	At     int     `json:"at"`     // which of Users has its lists written next; all: the suspended tickets are next
-	List   int     `json:"list"`   // which of lists
-	Cursor string  `json:"cursor"` // page of the list; "" is the first
+	At     int     `json:"at"`              // which of Users has its lists written next; all: the suspended tickets are next
+	List   int     `json:"list"`            // which of lists
+	Cursor string  `json:"cursor"`          // page of the list; "" is the first
+	Last   int64   `json:"last,omitempty"`  // archived ticket that was listed
+	Batch  []int64 `json:"batch,omitempty"` // archived tickets to be written
 }
 
-// followed are the tickets that a user follows; only the search knows them.
-const followed = "followed"
+// Lists that only the search knows.
+const (
+	archived = "archived" // of the user, not in requested
+	followed = "followed" // by the user
+)
 
 // lists of tickets, in the order in which they are written.
-var lists = []string{requested, copied, assigned, followed}
+var lists = []string{requested, archived, copied, assigned, followed}
 
 func (w *work) startExport(ctx context.Context, call connector.Call) (connector.Progress, error) {
 	h := exporting{}
@@ -86,6 +91,10 @@ func (w *work) pollExport(ctx context.Context, call connector.Call) (connector.P
 		h.Cursor = next
 		return connector.Progress{Done: next == "", Handle: kit.Handle(h), After: soon, Counts: e.counts}, err
 	}
+	if lists[h.List] == archived {
+		err := e.archived(ctx, &h)
+		return connector.Progress{Handle: kit.Handle(h), After: soon, Counts: e.counts}, err
+	}
 	next, err := e.list(ctx, h.Users[h.At], lists[h.List], h.Cursor)
 	if err != nil {
 		return connector.Progress{}, err
@@ -127,6 +136,38 @@ func (e *exportation) list(ctx context.Context, user int64, name, cursor string)
 		}
 	}
 	return next, nil
+}
+
+// archived writes some tickets that the user's list has not shown, or lists which
+// are next.
+func (e *exportation) archived(ctx context.Context, h *exporting) error {
+	user := h.Users[h.At]
+	if len(h.Batch) == 0 {
+		ids, err := e.unlisted(ctx, user, h.Last, pageSize)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			h.List, h.Last = h.List+1, 0
+			return nil
+		}
+		h.Batch, h.Last = ids, ids[len(ids)-1]
+	}
+	n := min(exportPage, len(h.Batch))
+	tickets, err := e.existing(ctx, h.Batch[:n])
+	if err != nil {
+		return err
+	}
+	for _, t := range tickets {
+		if t.Requester != user {
+			continue
+		}
+		if err := e.ticket(ctx, t); err != nil {
+			return err
+		}
+	}
+	h.Batch = h.Batch[n:]
+	return nil
 }
 
 // followed writes that the user follows tickets, not what they say: nobody but

@@ -26,6 +26,9 @@ import (
 	"github.com/avow-consent/avow/internal/identity"
 )
 
+// redacting is the config that keeps tickets.
+const redacting = `"tickets":"redact","ground":"Art. 17(3)(e) GDPR"`
+
 var start = time.Date(2026, 4, 5, 12, 0, 0, 0, time.UTC)
 
 // desk is the vendor with a connector to it.

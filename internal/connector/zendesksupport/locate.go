@@ -227,7 +227,7 @@ func (f *finding) count(ctx context.Context, a *account) error {
 		f.note("an agent is deleted only after a person has given their open tickets to somebody else and made them an end user")
 	}
 	if f.config.Tickets == redactTickets && body.Related.Requested > 0 {
-		f.note("the person's tickets are closed and kept; what the person wrote in them is redacted; subjects and fields of tickets that are closed already cannot be changed")
+		f.note("the person's tickets are closed and kept; what the person wrote in them is redacted, and their fields are emptied; what agents wrote, ratings and technical data stay; subjects and fields of tickets that are closed already cannot be changed")
 	}
 	return nil
 }

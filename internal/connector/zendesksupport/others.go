@@ -162,6 +162,7 @@ func (w *work) unfollowBatch(ctx context.Context, call connector.Call, h erasing
 // it says what stays.
 func (w *work) userDone(h erasing) connector.Progress {
 	h = h.to(listTickets)
+	h.Last = 0
 	if h.At++; h.At < len(h.Users) {
 		return h.next(soon)
 	}

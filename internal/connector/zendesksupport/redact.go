@@ -32,11 +32,11 @@ func (w *work) redactBatch(ctx context.Context, call connector.Call, h erasing) 
 		if err := w.redactTicket(ctx, t, h.people()); err != nil || t.closed() {
 			return nil, err
 		}
-		refused, err := w.change(ctx, t.ID, map[string]any{"subject": redacted, "status": "closed"})
-		if err != nil || !refused {
+		if refused, err := w.shut(ctx, t); err != nil || !refused {
 			return nil, err
 		}
-		if t, err = w.ticket(ctx, t.ID); err != nil || t == nil || t.closed() { // by an earlier attempt
+		t, err := w.ticket(ctx, t.ID)
+		if err != nil || t == nil || t.closed() { // by an earlier attempt
 			return nil, err
 		}
 		return openAsk, nil
@@ -46,10 +46,24 @@ func (w *work) redactBatch(ctx context.Context, call connector.Call, h erasing) 
 	}
 	h = h.to(listTickets)
 	if h.Cursor = cursor; cursor == "" {
-		h = h.to(listOthers)
+		h = h.to(listArchived)
 	}
 	p.Handle = kit.Handle(h)
 	return p, nil
+}
+
+// shut empties a ticket's subject and fields and closes it. A field that the
+// account requires cannot be emptied: then it stays, so that the ticket closes.
+func (w *work) shut(ctx context.Context, t *ticket) (refused bool, err error) {
+	fields := map[string]any{"subject": redacted, "status": "closed"}
+	if empty := t.emptied(); len(empty) > 0 {
+		fields["custom_fields"] = empty
+		if refused, err := w.change(ctx, t.ID, fields); err != nil || !refused {
+			return refused, err
+		}
+		delete(fields, "custom_fields")
+	}
+	return w.change(ctx, t.ID, fields)
 }
 
 // people are all users of the person: each may have written in tickets of the other.
@@ -102,7 +116,7 @@ func (w *work) redactTicket(ctx context.Context, t *ticket, people []int64) erro
 			return nil
 		}
 	}
-	return errs.New(errs.Conflict, "%s: a comment is still readable after it was redacted: is the Agent Workspace on, and is the ticket not archived?", w.inventory.System)
+	return errs.New(errs.Conflict, "%s: a comment is still readable after it was redacted: is the Agent Workspace on?", w.inventory.System)
 }
 
 // spend ends the piece of work when it has changed enough.
@@ -184,6 +198,29 @@ func (w *work) redactChats(ctx context.Context, t *ticket, people []int64) (chan
 		return nil
 	})
 	return changed, err
+}
+
+// readable reports whether anything that people wrote in a ticket can be read.
+func (w *work) readable(ctx context.Context, t ticket, people []int64) (yes bool, err error) {
+	err = w.comments(ctx, t.ID, func(c comment) error {
+		_, left := markup(c.HTML)
+		file := slices.ContainsFunc(c.Attachments, func(a attachment) bool { return !a.redacted() })
+		yes = yes || slices.Contains(people, c.Author) && (left || file)
+		return nil
+	})
+	if err != nil || yes || !slices.Contains(people, t.Requester) {
+		return yes, err
+	}
+	err = w.audits(ctx, t.ID, func(a audit) error {
+		for _, c := range a.chats() {
+			for _, l := range c.History {
+				_, body := l.redaction(c.ID)
+				yes = yes || body != nil
+			}
+		}
+		return nil
+	})
+	return yes, err
 }
 
 // redaction is the call that redacts a line of a transcript; none for one of an

@@ -19,7 +19,11 @@ type ticket struct {
 	CCs           []int64 `json:"email_cc_ids"`
 	Followers     []int64 `json:"follower_ids"`
 	Collaborators []int64 `json:"collaborator_ids"` // the only list where the account has the older kind of CC
-	raw           record
+	Fields        []struct {
+		ID    int64 `json:"id"`
+		Value any   `json:"value"`
+	} `json:"custom_fields"`
+	raw record
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -34,6 +38,16 @@ func (t *ticket) UnmarshalJSON(text []byte) error {
 
 // closed tickets cannot be changed any more; solved ones can.
 func (t ticket) closed() bool { return t.Status == "closed" }
+
+// emptied are the fields of the company's that say something, without a value.
+func (t ticket) emptied() (fields []map[string]any) {
+	for _, f := range t.Fields {
+		if f.Value != nil && f.Value != "" {
+			fields = append(fields, map[string]any{"id": f.ID, "value": nil})
+		}
+	}
+	return fields
+}
 
 // names reports whether the ticket copies or is followed by a user.
 func (t ticket) names(user int64) bool {
@@ -105,6 +119,43 @@ func (w *work) found(ctx context.Context, query string, take func(tickets []tick
 		}
 		return take(tickets, more)
 	})
+}
+
+// unlisted are up to n tickets after an id which the search shows as a user's and
+// the user's list does not: archived ones, in the order of their ids. Each call
+// searches anew, as the cursor of a search does not live long enough. Whose they
+// are, and whether they are there, is for the caller to see.
+func (w *work) unlisted(ctx context.Context, user, after int64, n int) (ids []int64, err error) {
+	type hit struct {
+		ID int64 `json:"id"`
+	}
+	type results struct {
+		Hits []hit `json:"results"`
+	}
+	seen := map[int64]bool{}
+	route := kit.To("/search/export").With("query", "requester:"+number(user)).With("filter[type]", "ticket")
+	err = each(ctx, w, route, pageSize, func(p *results, _ bool) (bool, error) {
+		for _, h := range p.Hits {
+			if h.ID > after {
+				seen[h.ID] = true
+			}
+		}
+		return false, nil
+	})
+	if err != nil || len(seen) == 0 {
+		return nil, err
+	}
+	type page struct {
+		Tickets []hit `json:"tickets"`
+	}
+	err = each(ctx, w, kit.To("/users/{user_id}/tickets/"+requested, number(user)), pageSize, func(p *page, _ bool) (bool, error) {
+		for _, t := range p.Tickets {
+			delete(seen, t.ID)
+		}
+		return false, nil
+	})
+	ids = sorted(seen)
+	return ids[:min(n, len(ids))], err
 }
 
 // comment is one message of a ticket.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/avow-consent/avow/internal/connector"
@@ -32,6 +33,7 @@ type config struct {
 	BaseURL    string `json:"base_url"`
 	AllowLocal bool   `json:"allow_local"` // base_url is on this machine: for the fake
 	Tickets    string `json:"tickets"`     // delete, redact
+	Ground     string `json:"ground"`      // why tickets stay where they are redacted
 	Restrict   string `json:"restrict"`    // suspend, tag
 	Object     string `json:"object"`      // suspend, tag
 	Scope      string `json:"scope"`
@@ -53,6 +55,9 @@ func (c config) check(system string) error {
 		if !slices.Contains(choice.of, choice.value) {
 			return errs.New(errs.Invalid, "system %q: config.%s must be one of %q", system, choice.name, choice.of)
 		}
+	}
+	if c.Tickets == redactTickets && strings.TrimSpace(c.Ground) == "" {
+		return errs.New(errs.Invalid, "system %q: config.ground must say why tickets stay after an erasure, such as \"Art. 17(3)(e) GDPR\"", system)
 	}
 	if c.TokenLife <= 300 || c.TokenLife >= 172800 {
 		return errs.New(errs.Invalid, "system %q: config.token_seconds must lie between 300 and 172800", system)

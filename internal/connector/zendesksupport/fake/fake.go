@@ -46,6 +46,7 @@ type Options struct {
 	Empty      bool   // nobody is there yet
 	Small      bool   // only the people that matter to tests, with fewer tickets
 	Refuse     bool   // tickets cannot be changed: a field is required
+	Required   int64  // field of tickets that cannot be emptied
 }
 
 // Server is the vendor. It is safe for concurrent use.

@@ -39,10 +39,17 @@ type Ticket struct {
 	CCs       []int64   `json:"ccs,omitempty"`
 	Followers []int64   `json:"followers,omitempty"`
 	Rating    string    `json:"rating,omitempty"`
+	Fields    []Field   `json:"fields,omitempty"`
 	Comments  []Comment `json:"comments"`
 	Chat      *Chat     `json:"chat,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	GoneAt    time.Time `json:"gone_at,omitzero"`
+}
+
+// Field is a value that the company has added to a Ticket.
+type Field struct {
+	ID    int64 `json:"id"`
+	Value any   `json:"value"`
 }
 
 // Comment is one message of a Ticket.
@@ -75,7 +82,7 @@ func (t *Ticket) view() map[string]any {
 		"id": t.ID, "url": "https://example.zendesk.com/api/v2/tickets/" + text(t.ID) + ".json", "subject": t.Subject, "raw_subject": t.Subject, "status": t.Status,
 		"requester_id": t.Requester, "submitter_id": t.Requester, "collaborator_ids": append([]int64{}, both...), "email_cc_ids": append([]int64{}, t.CCs...),
 		"follower_ids": append([]int64{}, t.Followers...), "via": map[string]any{"channel": t.Channel, "source": map[string]any{}}, "tags": []string{}, "due_at": nil,
-		"custom_fields": []any{}, "is_public": true, "created_at": stamp(t.CreatedAt), "updated_at": stamp(t.CreatedAt),
+		"custom_fields": append([]Field{}, t.Fields...), "is_public": true, "created_at": stamp(t.CreatedAt), "updated_at": stamp(t.CreatedAt),
 		"satisfaction_rating": map[string]any{"score": map[bool]string{true: "unoffered", false: t.Rating}[t.Rating == ""]},
 	}
 	if t.Assignee != 0 {
@@ -179,6 +186,7 @@ func (s *Server) putTicket(r *http.Request) (int, any) {
 			Status    *string `json:"status"`
 			CCs       []who   `json:"email_ccs"`
 			Followers []who   `json:"followers"`
+			Fields    []Field `json:"custom_fields"`
 		} `json:"ticket"`
 	}
 	switch {
@@ -189,6 +197,18 @@ func (s *Server) putTicket(r *http.Request) (int, any) {
 	case s.o.Refuse:
 		return invalid("base", "Order number: is required when solving a ticket")
 	}
+	fields := slices.Clone(t.Fields)
+	for _, f := range body.Ticket.Fields {
+		n := slices.IndexFunc(fields, func(one Field) bool { return one.ID == f.ID })
+		if n < 0 {
+			continue
+		}
+		if f.ID == s.o.Required && (f.Value == nil || f.Value == "") {
+			return invalid("base", "Order number: is required when solving a ticket")
+		}
+		fields[n].Value = f.Value
+	}
+	t.Fields = fields
 	if body.Ticket.Subject != nil {
 		t.Subject = *body.Ticket.Subject
 	}
