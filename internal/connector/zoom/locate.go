@@ -237,10 +237,14 @@ func (s *search) know(kind identity.Kind, value string) {
 }
 
 func (s *search) named(name string) {
-	if strings.Contains(strings.TrimSpace(name), " ") { // one word is no name: "iPhone", "Ines"
+	if fullName(name) {
 		s.who.names[nameDigest(name)] = true
 	}
 }
+
+// fullName reports whether a name may tell people apart: one word does not, such
+// as "iPhone" or "Ines".
+func fullName(name string) bool { return strings.Contains(strings.TrimSpace(name), " ") }
 
 func (s *search) candidate(what, value, evidence string) {
 	s.out.Candidates = append(s.out.Candidates, connector.Candidate{Identifier: s.identifier(what, value), Evidence: evidence})

@@ -265,7 +265,7 @@ func (s *search) came(ctx context.Context, row record) error {
 	guests := 0
 	rows, err := s.participants(ctx, what, uuid, func(r record) bool {
 		mine := s.who.attended(r)
-		if !mine && nobody(r) {
+		if s.who.nobody(r) {
 			guests++
 		}
 		return mine || s.who.looksLike(r)
@@ -281,11 +281,28 @@ func (s *search) came(ctx context.Context, row record) error {
 			s.take(ref{what, [3]string{date, uuid}}, "sessions")
 			continue
 		}
+		own, err := s.ours(ctx, r.text("id"))
+		if err != nil {
+			return err
+		}
+		if own {
+			continue
+		}
 		if guest := (ref{what, [3]string{date, uuid, r.text("user_id")}}); s.first(guest) {
 			s.maybe = append(s.maybe, guest)
 		}
 	}
 	return nil
+}
+
+// ours reports whether an id is of a user of the account, who is no guest.
+func (s *search) ours(ctx context.Context, id string) (bool, error) {
+	if id == "" {
+		return false, nil
+	}
+	s.calls++
+	u, err := s.get(ctx, kit.To("/users/{id}", id), noUser, "404/1010", "400/1010")
+	return u != nil, err
 }
 
 // dateOf is the date of an instant; "" for what is none.

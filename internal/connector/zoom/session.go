@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/avow-consent/avow/internal/connector/kit"
+	"github.com/avow-consent/avow/internal/identity"
 )
 
 func decimal(n int) string { return strconv.Itoa(n) }
@@ -70,7 +71,14 @@ func (c *Connector) sessions(p *who) source {
 // attendance is a session as far as it is about the person; nil when Zoom has
 // forgotten it.
 func (c *Connector) attendance(ctx context.Context, what, uuid string, p *who, keep func(record) bool) (record, error) {
-	mine, err := c.participants(ctx, what, uuid, keep)
+	others := map[string]bool{} // names, folded
+	mine, err := c.participants(ctx, what, uuid, func(r record) bool {
+		yes := keep(r)
+		if !yes {
+			others[identity.Fold(r.text("name"))] = true
+		}
+		return yes
+	})
 	if err != nil || len(mine) == 0 {
 		return nil, err
 	}
@@ -88,16 +96,31 @@ func (c *Connector) attendance(ctx context.Context, what, uuid string, p *who, k
 			row[field] = value
 		}
 	}
-	spoke := func(r record) bool {
-		return p.has(r, "email") || r.text("email") == "" && slices.ContainsFunc(mine, func(m record) bool { return m.text("name") == r.text("name") })
-	}
 	for _, kind := range []string{"qa", "polls"} {
 		body, err := c.get(ctx, kit.To(event+kind, session(uuid)), noSession...)
 		if err != nil {
 			return nil, err
 		}
-		if said := body.rows([]string{"questions"}, spoke); len(said) > 0 {
+		unclear := 0
+		said := body.rows([]string{"questions"}, func(r record) bool {
+			if r.text("email") != "" {
+				return p.has(r, "email")
+			}
+			name := identity.Fold(r.text("name"))
+			if !slices.ContainsFunc(mine, func(m record) bool { return identity.Fold(m.text("name")) == name }) {
+				return false
+			}
+			if others[name] || !fullName(name) {
+				unclear++
+				return false
+			}
+			return true
+		})
+		if len(said) > 0 {
 			row[kind] = said
+		}
+		if unclear > 0 { // under the person's name, but maybe somebody else's words
+			row[kind+"_left_out"] = unclear
 		}
 	}
 	return row, nil

@@ -112,12 +112,14 @@ func (p *who) attended(r record) bool {
 
 // looksLike reports whether a guest without an e-mail has the person's name.
 func (p *who) looksLike(r record) bool {
-	return nobody(r) && p.names[nameDigest(r.text("name"))]
+	return p.nobody(r) && p.names[nameDigest(r.text("name"))]
 }
 
-// nobody reports whether a participant might be anybody.
-func nobody(r record) bool {
-	return r.text("id") == "" && r.text("user_email") == "" && r.text("registrant_id") == ""
+// nobody reports whether a participant might be anybody. The id of one who has
+// logged in says no more: it may be of an account of their own, elsewhere.
+func (p *who) nobody(r record) bool {
+	internal, _ := r["internal_user"].(bool)
+	return r.text("user_email") == "" && r.text("registrant_id") == "" && !internal && !p.attended(r)
 }
 
 // accounts are the ids of the person's accounts, in order.

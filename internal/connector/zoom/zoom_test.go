@@ -81,6 +81,77 @@ func TestLocate_guestWithoutEmail(t *testing.T) {
 	}
 }
 
+// A guest who has logged in with an account of their own has an id and no e-mail:
+// with the person's name they are a candidate, like any guest. A user of the
+// company is not, whatever their name.
+func TestLocate_guestWithAccount(t *testing.T) {
+	t.Parallel()
+	a := held(t)
+	ines := company.People()[0]
+	staff := a.AddUser(fake.User{Email: "namesake@example.test", First: ines.Given, Last: ines.Family})
+	host := a.AddUser(fake.User{Email: "hana@example.test", First: "Hana", Last: "Host"})
+	a.AddSession(fake.Session{Host: host, Topic: "Logged in", Start: a.Now().Add(-5 * day), Participants: []fake.Participant{
+		{ID: host, Name: "Hana Host", Email: "hana@example.test", Minutes: 20}, {ID: "eLsewhere-1", Name: ines.Name(), Minutes: 20},
+		{ID: "eLsewhere-2", Name: "Somebody Else", Minutes: 20}, {ID: staff, Name: ines.Name(), Minutes: 20},
+	}})
+	f, s := a.locate(conformance.Person(company.Ines))
+	evidence := ""
+	for _, c := range f.Candidates {
+		evidence += c.Evidence
+	}
+	if !strings.Contains(evidence, a.Now().Add(-5*day).Format(time.DateOnly)) || !strings.Contains(strings.Join(f.Notes, "\n"), "took part about 5 times") {
+		t.Errorf("%q, %q", evidence, f.Notes)
+	}
+	out := &conformance.Recorder{}
+	if _, err := a.drive(connector.Call{Operation: connector.Export, Subject: accept(s, f.Candidates...), Out: out}); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(out.Records["session"], "\n")
+	if !strings.Contains(all, "eLsewhere-1") || strings.Contains(all, "eLsewhere-2") || strings.Contains(all, staff) {
+		t.Errorf("%s", all)
+	}
+}
+
+// What was asked without an e-mail is the person's only where nobody else in the
+// session has the name.
+func TestExport_namelessQuestions(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		mine, other string
+		taken       int
+		left        bool
+	}{
+		"alone":    {"Inès Martin", "Leo", 1, false},
+		"namesake": {"Inès Martin", "INÈS Martin", 0, true},
+		"one word": {"Inès", "Leo", 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t, fake.Options{})
+			host := a.AddUser(fake.User{Email: "hana@example.test", First: "Hana", Last: "Host"})
+			a.AddSession(fake.Session{UUID: "qUestions==", Host: host, Topic: "Questions", Start: a.Now().Add(-5 * day),
+				Participants: []fake.Participant{{ID: host, Name: "Hana Host", Email: "hana@example.test", Minutes: 20}, {Name: tt.mine, Email: company.Ines, Minutes: 20}, {Name: tt.mine, Email: company.Ines, Minutes: 2}, {Name: tt.other, Minutes: 20}},
+				Questions:    []fake.Question{{Name: tt.mine, Question: "Nameless?"}, {Name: "Leo", Question: "Of Leo?"}, {Name: "x", Email: company.Ines, Question: "Hers?"}},
+			})
+			_, s := a.locate(conformance.Person(company.Ines))
+			out := &conformance.Recorder{}
+			if _, err := a.drive(connector.Call{Operation: connector.Export, Subject: s, Out: out}); err != nil {
+				t.Fatal(err)
+			}
+			for _, text := range out.Records["session"] {
+				if !strings.Contains(text, "qUestions==") {
+					continue
+				}
+				if strings.Count(text, "Nameless?") != tt.taken || strings.Contains(text, `"qa_left_out":1`) != tt.left || !strings.Contains(text, "Hers?") || strings.Contains(text, "Of Leo?") {
+					t.Errorf("%s", text)
+				}
+				return
+			}
+			t.Error("the session is missing")
+		})
+	}
+}
+
 // An account is an employee's: an end user's request does not take it for theirs
 // without anybody looking.
 func TestLocate_account(t *testing.T) {

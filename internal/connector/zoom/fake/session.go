@@ -19,7 +19,7 @@ type Session struct {
 // Participant of a session. The e-mail of a guest is known only if the guest
 // registered, was invited by calendar, or signed in.
 type Participant struct {
-	ID         string // of a user of the account; "" of a guest
+	ID         string // of a user, of this account or of another one; "" of a guest who did not log in
 	Name       string
 	Email      string
 	Registrant string
