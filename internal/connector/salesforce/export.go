@@ -78,6 +78,13 @@ func (c *Connector) exportRecords(ctx context.Context, call connector.Call, o ob
 		if err != nil {
 			return 0, err
 		}
+		if o.archives && len(list) < len(some) {
+			old, err := c.archived(ctx, o, some, list, fields)
+			if err != nil {
+				return 0, err
+			}
+			list = append(list, old...)
+		}
 		for _, r := range list {
 			if err := call.Out.Record(o.name, r.plain()); err != nil {
 				return 0, err
@@ -86,6 +93,28 @@ func (c *Connector) exportRecords(ctx context.Context, call connector.Call, o ob
 		}
 	}
 	return n, nil
+}
+
+// archived are those of some records that retrieve has not shown.
+func (c *Connector) archived(ctx context.Context, o object, ids []string, shown []row, fields []field) (list []row, err error) {
+	var names []string
+	for _, f := range fields {
+		if f.Type != "base64" {
+			names = append(names, f.Name)
+		}
+	}
+	for _, id := range ids {
+		if slices.ContainsFunc(shown, func(r row) bool { return r.text("Id") == id }) {
+			continue
+		}
+		where, all := o.reach(in("Id", []string{id}), false)
+		one, err := c.rows(ctx, "SELECT "+strings.Join(names, ",")+" FROM "+o.name+" WHERE "+where, all)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, one...)
+	}
+	return list, nil
 }
 
 func (c *Connector) exportUsers(ctx context.Context, call connector.Call, p person) (map[string]int, error) {

@@ -318,7 +318,8 @@ func (c *Connector) countOf(ctx context.Context, o object, p person, bin bool) (
 		return 0, nil
 	}
 	if len(o.addresses) == 0 {
-		return c.count(ctx, o.name, where, bin)
+		where, all := o.reach(where, bin)
+		return c.count(ctx, o.name, where, all)
 	}
 	for after := ""; ; {
 		ids, next, err := c.ids(ctx, o, p, after, perPage, bin)
@@ -351,7 +352,8 @@ func (f *finding) zoom(ctx context.Context) error {
 		if where == "" {
 			continue
 		}
-		list, err := f.rows(ctx, "SELECT Id,"+z.field+" FROM "+z.object+" WHERE "+where+" ORDER BY Id LIMIT "+decimal(most+1), false)
+		where, all := f.objects[i].reach(where, false)
+		list, err := f.rows(ctx, "SELECT Id,"+z.field+" FROM "+z.object+" WHERE "+where+" ORDER BY Id LIMIT "+decimal(most+1), all)
 		if err != nil {
 			return err
 		}

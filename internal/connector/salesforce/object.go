@@ -23,6 +23,7 @@ type object struct {
 	addresses  []string // fields that hold many
 	loose      string   // email counts only where this lookup is empty
 	masked     bool     // it can be overwritten instead of deleted
+	archives   bool     // Salesforce archives old ones, which only queryAll shows
 }
 
 // objects are what hangs on a person, in the order of an erasure: what leads to
@@ -30,8 +31,8 @@ type object struct {
 // Individual last.
 func (c config) objects() []object {
 	list := []object{
-		{name: "Task", count: "tasks", contact: "WhoId", lead: "WhoId", masked: true},
-		{name: "Event", count: "events", contact: "WhoId", lead: "WhoId", masked: true},
+		{name: "Task", count: "tasks", contact: "WhoId", lead: "WhoId", masked: true, archives: true},
+		{name: "Event", count: "events", contact: "WhoId", lead: "WhoId", masked: true, archives: true},
 		{name: "EmailMessage", count: "emails", email: []string{"FromAddress"}, addresses: []string{"ToAddress", "CcAddress", "BccAddress"}},
 		{name: "CampaignMember", count: "campaign_members", contact: "ContactId", lead: "LeadId"},
 		{name: "OpportunityContactRole", count: "opportunity_roles", contact: "ContactId"},
@@ -145,11 +146,12 @@ func (c *Connector) ids(ctx context.Context, o object, p person, after string, l
 	if after != "" {
 		where += " AND Id > " + literal(after)
 	}
+	where, all := o.reach(where, bin)
 	fields := append([]string{"Id"}, o.addresses...)
 	if len(o.addresses) > 0 {
 		fields = append(fields, o.email...)
 	}
-	list, err := c.rows(ctx, "SELECT "+strings.Join(fields, ",")+" FROM "+o.name+" WHERE "+where+" ORDER BY Id LIMIT "+decimal(limit), bin)
+	list, err := c.rows(ctx, "SELECT "+strings.Join(fields, ",")+" FROM "+o.name+" WHERE "+where+" ORDER BY Id LIMIT "+decimal(limit), all)
 	if err != nil {
 		return nil, "", err
 	}
@@ -167,6 +169,15 @@ func (c *Connector) ids(ctx context.Context, o object, p person, after string, l
 		next = ""
 	}
 	return ids, next, nil
+}
+
+// reach is where a query of an object's records has to be asked, with its
+// condition: queryAll shows archived ones, and those in the Recycle Bin as well.
+func (o object) reach(where string, bin bool) (string, bool) {
+	if o.archives && !bin {
+		return where + " AND IsDeleted = false", true
+	}
+	return where, bin
 }
 
 // about reports whether a record is the person's: a list of addresses that

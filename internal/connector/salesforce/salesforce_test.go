@@ -94,6 +94,47 @@ func TestLocate_convertedLead(t *testing.T) {
 	}
 }
 
+// Salesforce archives old tasks and events: only queryAll shows them, beside what
+// was deleted. They are counted, exported and erased like the others.
+func TestArchivedActivities(t *testing.T) {
+	t.Parallel()
+	for _, erase := range []string{"hard", "soft", "mask"} {
+		t.Run(erase, func(t *testing.T) {
+			t.Parallel()
+			a := newOrg(t, `"erase":"`+erase+`"`, fake.Options{})
+			contact := a.Add("Contact", map[string]any{"LastName": "Old", "Email": "old@example.test"})
+			var old []string
+			for object, subject := range map[string]string{"Task": "Long ago called", "Event": "Long ago met"} {
+				old = append(old, a.Add(object, map[string]any{"WhoId": contact, "Subject": subject, "IsArchived": true}))
+			}
+			f, s := a.locate(conformance.Person("old@example.test"))
+			if f.Counts["tasks"] != 1 || f.Counts["events"] != 1 {
+				t.Fatalf("%v", f.Counts)
+			}
+			out := &conformance.Recorder{}
+			if _, err := a.drive(connector.Call{Operation: connector.Export, Subject: s, Out: out}); err != nil || len(out.Records["Task"]) != 1 || !strings.Contains(out.Records["Event"][0], "Long ago met") {
+				t.Errorf("%v, %v", out.Records, err)
+			}
+			if p := a.must(connector.Erase, s); p.Counts["tasks"] != 1 || p.Counts["events"] != 1 {
+				t.Errorf("%+v", p)
+			}
+			for _, id := range old {
+				if r, there := a.State()[id]; there && !r.Deleted && r.Fields["Subject"] != nil {
+					t.Errorf("%+v", r)
+				}
+			}
+			if r := a.verify(s); len(r.Counts) != 0 {
+				t.Errorf("%+v", r)
+			}
+			if erase == "soft" { // what is in the bin only is not counted as there
+				if f, _ := a.locate(s); len(f.Counts) != 0 {
+					t.Errorf("%v", f.Counts)
+				}
+			}
+		})
+	}
+}
+
 // A lead's e-mail is the one of then: the contact that it became leads back to it.
 func TestErase_convertedLeadWithOldEmail(t *testing.T) {
 	t.Parallel()

@@ -32,7 +32,7 @@ func (c *Connector) Verify(ctx context.Context, call connector.Call) (connector.
 			residue.Counts[o.count] += n
 		}
 		path := "GET /query"
-		if bin {
+		if _, all := o.reach("", bin); all {
 			path = "GET /queryAll"
 		}
 		residue.Evidence = append(residue.Evidence, said(call.Now, path, fmt.Sprintf("%s: %d", o.name, n)))

@@ -248,9 +248,11 @@ func (s *Server) Of(object string) (list []Record) {
 	return list
 }
 
+// all are the records of an object; bin includes those that were deleted, and old
+// activities that Salesforce has archived.
 func (s *Server) all(object string, bin bool) (list []*Record) {
 	for _, r := range s.data.Records {
-		if r.Type == object && (bin || !r.Deleted) {
+		if r.Type == object && (bin || !r.Deleted && !r.archived()) {
 			list = append(list, r)
 		}
 	}

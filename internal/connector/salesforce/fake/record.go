@@ -36,6 +36,12 @@ func (s *Server) live(object, id string) *Record {
 	return r
 }
 
+// archived records are shown by queryAll only, and can be changed and deleted.
+func (r *Record) archived() bool {
+	archived, _ := r.Fields["IsArchived"].(bool)
+	return archived
+}
+
 func (s *Server) names(object string) (names []string) {
 	for _, f := range schema[object].fields {
 		if !s.o.NoPrivacy || f.name != "IndividualId" {
@@ -268,7 +274,7 @@ func (s *Server) retrieve(r *http.Request) (int, any) {
 	}
 	rows := []any{}
 	for _, id := range want.IDs {
-		if record := s.live(r.PathValue("type"), id); record != nil {
+		if record := s.live(r.PathValue("type"), id); record != nil && !record.archived() {
 			rows = append(rows, s.row(record, want.Fields))
 		} else {
 			rows = append(rows, nil)
