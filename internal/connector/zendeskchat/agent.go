@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/connector/kit"
@@ -18,7 +19,7 @@ import (
 // An agent is a subject like others, but the chats that name one are other
 // people's. An agent is found by e-mail or id among the account's agents, and by
 // a name that an operator has accepted: of an agent who was deleted only the
-// name is left, in transcripts.
+// name is left, in transcripts. Locate yields it, as the account may go first.
 
 // agent is somebody who answers.
 type agent struct {
@@ -91,31 +92,58 @@ func (c *Connector) accounts(ctx context.Context) (all []account, err error) {
 	return all, err
 }
 
-// employee is the person as an agent: the accounts that are theirs, and whom
-// transcripts name. maybe are accounts with an accepted name.
-func (c *Connector) employee(ctx context.Context, s connector.Subject) (p person, own, maybe []account, err error) {
+// staff are the accounts of a person who is an agent.
+type staff struct {
+	own     []account
+	maybe   []account // with an accepted name
+	unnamed bool      // an account that is gone, and nobody knows what it was called
+}
+
+// employee is the person as an agent: whom transcripts name, and the accounts
+// that are theirs.
+func (c *Connector) employee(ctx context.Context, s connector.Subject) (p person, found staff, err error) {
 	all, err := c.accounts(ctx)
 	if err != nil {
-		return person{}, nil, nil, err
+		return person{}, staff{}, err
 	}
 	for _, a := range all {
 		switch {
 		case slices.ContainsFunc(s.Of(c.own("agent_id")), func(i identity.Identifier) bool { return i.Value.Reveal() == string(a.ID) }),
 			slices.ContainsFunc(s.Of(identity.Email), func(i identity.Identifier) bool { return same(identity.Email, a.Email, i.Value.Reveal()) }):
-			own = append(own, a)
+			found.own = append(found.own, a)
 			for _, name := range a.names() {
 				p.agents = append(p.agents, agent{ID: a.ID, Name: name})
 			}
 		case slices.ContainsFunc(s.Of(identity.Name), func(i identity.Identifier) bool { return a.called(i.Value.Reveal()) }):
-			maybe = append(maybe, a)
+			found.maybe = append(found.maybe, a)
 		}
+	}
+	for _, i := range s.Of(c.own("agent_name")) {
+		if id, name, ok := strings.Cut(i.Value.Reveal(), " "); ok {
+			if a := (agent{ID: number(id), Name: name}); !slices.Contains(p.agents, a) {
+				p.agents = append(p.agents, a)
+			}
+		}
+	}
+	for _, i := range s.Of(c.own("agent_id")) {
+		found.unnamed = found.unnamed || !slices.ContainsFunc(p.agents, func(a agent) bool { return string(a.ID) == i.Value.Reveal() })
 	}
 	for _, i := range s.Of(identity.Name) {
 		if !slices.ContainsFunc(all, func(a account) bool { return a.called(i.Value.Reveal()) }) { // else the account decides
 			p.agents = append(p.agents, agent{Name: i.Value.Reveal()})
 		}
 	}
-	return p, own, maybe, nil
+	return p, found, nil
+}
+
+// named is the person as an agent whose names are known. Without them nothing
+// would be found, which must not look like nothing to be done.
+func (c *Connector) named(ctx context.Context, s connector.Subject) (person, []account, error) {
+	p, found, err := c.employee(ctx, s)
+	if err == nil && found.unnamed {
+		err = errs.New(errs.Conflict, "%s: an agent's account was deleted, and the name that transcripts show is not known: look for it by hand, in the Chat dashboard", c.inventory.System)
+	}
+	return p, found.own, err
 }
 
 func (a account) called(name string) bool {
@@ -124,16 +152,22 @@ func (a account) called(name string) bool {
 
 // locateAgent finds an agent, and what deleting their chats would do to others.
 func (c *Connector) locateAgent(ctx context.Context, s connector.Subject) (connector.Findings, error) {
-	p, own, maybe, err := c.employee(ctx, s)
+	p, accounts, err := c.employee(ctx, s)
 	if err != nil {
 		return connector.Findings{}, err
 	}
 	found := connector.Findings{Counts: map[string]int{}}
-	for _, a := range own {
+	for _, a := range accounts.own {
 		found.Counts["agents"]++
 		found.Identifiers = append(found.Identifiers, c.id("agent_id", string(a.ID)))
+		for _, name := range a.names() {
+			found.Identifiers = append(found.Identifiers, c.id("agent_name", string(a.ID)+" "+name))
+		}
 	}
-	for _, a := range maybe {
+	if accounts.unnamed {
+		found.Notes = append(found.Notes, "an account of the agent was deleted before, and the name that transcripts show is not known: chats that name the agent are not found")
+	}
+	for _, a := range accounts.maybe {
 		found.Candidates = append(found.Candidates, connector.Candidate{Identifier: c.id("agent_id", string(a.ID)), Evidence: "an agent's account has the same name"})
 	}
 	chats, err := c.count(ctx, p)
@@ -144,13 +178,13 @@ func (c *Connector) locateAgent(ctx context.Context, s connector.Subject) (conne
 		return found, nil
 	}
 	found.Counts["agent_chats"] = chats.total()
-	found.Notes = append(chats.notes(), fmt.Sprintf(
+	found.Notes = append(found.Notes, append(chats.notes(), fmt.Sprintf(
 		"the agent's name stands in %d chats with %d other people. Zendesk keeps it there until these chats are deleted, which deletes what those people wrote, too. %s",
 		chats.total(), len(chats.visitors), map[string]string{
 			agentAsk:    "An erasure asks an operator about them (agent_chats: ask).",
 			agentKeep:   "An erasure keeps them (agent_chats: keep).",
 			agentDelete: "An erasure DELETES them (agent_chats: delete).",
-		}[c.config.AgentChats]))
+		}[c.config.AgentChats]))...)
 	return found, nil
 }
 
@@ -171,7 +205,7 @@ func (c *Connector) agentPoll(ctx context.Context, call connector.Call) (connect
 // exportAgent writes the agent's account and what they have written. What the
 // visitors wrote is not the agent's.
 func (c *Connector) exportAgent(ctx context.Context, call connector.Call) (connector.Progress, error) {
-	p, own, _, err := c.employee(ctx, call.Subject)
+	p, own, err := c.named(ctx, call.Subject)
 	if err != nil {
 		return connector.Progress{}, err
 	}
@@ -202,7 +236,7 @@ func (c *Connector) exportAgent(ctx context.Context, call connector.Call) (conne
 // eraseAgent does with the chats that name an agent what the policy says. The
 // agent's user is deleted in Support.
 func (c *Connector) eraseAgent(ctx context.Context, call connector.Call) (connector.Progress, error) {
-	p, _, _, err := c.employee(ctx, call.Subject)
+	p, _, err := c.named(ctx, call.Subject)
 	if err != nil {
 		return connector.Progress{}, err
 	}

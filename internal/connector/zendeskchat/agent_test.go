@@ -2,6 +2,7 @@ package zendeskchat_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/avow-consent/avow/internal/connector/company"
 	"github.com/avow-consent/avow/internal/connector/conformance"
 	"github.com/avow-consent/avow/internal/connector/zendeskchat/fake"
+	"github.com/avow-consent/avow/internal/errs"
 	"github.com/avow-consent/avow/internal/identity"
 )
 
@@ -19,7 +21,8 @@ func TestAgent_effectOnOthers(t *testing.T) {
 	for policy, want := range map[string]string{"ask": "asks an operator", "keep": "keeps them", "delete": "DELETES them"} {
 		a := newAccount(t, fake.Options{}, fmt.Sprintf(`{"base_url":"https://example.zendesk.com","agent_chats":%q}`, policy))
 		f := a.locate(sam())
-		if f.Counts["agents"] != 1 || f.Counts["agent_chats"] != 37 || len(f.Identifiers) != 1 || f.Identifiers[0].Kind != "chat.agent_id" || f.Identifiers[0].Value.Reveal() != "2" {
+		if f.Counts["agents"] != 1 || f.Counts["agent_chats"] != 37 || len(f.Identifiers) != 2 || f.Identifiers[0].Kind != "chat.agent_id" || f.Identifiers[0].Value.Reveal() != "2" ||
+			f.Identifiers[1].Kind != "chat.agent_name" || f.Identifiers[1].Value.Reveal() != "2 Sam Agent" {
 			t.Errorf("%s: %+v", policy, f)
 		}
 		if len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "in 37 chats with 37 other people") || !strings.Contains(f.Notes[0], want) || strings.Contains(f.Notes[0], "Sam") {
@@ -76,6 +79,40 @@ func TestAgent_deletedNameStays(t *testing.T) {
 	a.Advance(fake.IndexLag)
 	if f := a.locate(named); f.Counts["agent_chats"] != 38 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// An account that goes between the plan and the erasure takes no name with it:
+// transcripts are found by what Locate has yielded. Without a name nothing is
+// taken for done.
+func TestAgent_accountGone(t *testing.T) {
+	t.Parallel()
+	a := newAccount(t, fake.Options{}, `{"base_url":"https://example.zendesk.com","agent_chats":"delete"}`)
+	s := sam()
+	s.Identifiers = append(s.Identifiers, a.locate(s).Identifiers...)
+	unnamed := s
+	unnamed.Identifiers = slices.DeleteFunc(slices.Clone(s.Identifiers), func(i identity.Identifier) bool { return i.Kind == "chat.agent_name" })
+	other := a.AddAgent(fake.Agent{Email: "other.sam@example.test", Display: "Sam Agent", First: "Sam", Last: "Agent"})
+	a.RemoveAgent(2)
+	a.AddChat(fake.Chat{Visitor: fake.Visitor{Email: company.Leo}, AgentIDs: []string{fmt.Sprint(other)}, AgentNames: []string{"Sam Agent"}})
+	a.Advance(fake.IndexLag)
+	if f := a.locate(unnamed); len(f.Notes) != 1 || !strings.Contains(f.Notes[0], "not known") {
+		t.Errorf("%+v", f)
+	}
+	if _, err := a.drive(connector.Call{Operation: connector.Erase, Subject: unnamed}); !errs.Is(err, errs.Conflict) {
+		t.Errorf("%v", err)
+	}
+	if _, err := a.c.Verify(t.Context(), connector.Call{Operation: connector.Erase, Subject: unnamed, Now: a.Now()}); !errs.Is(err, errs.Conflict) {
+		t.Errorf("%v", err)
+	}
+	if r, _ := a.verify(s); r.Counts["chats"] != 37 {
+		t.Errorf("before: %+v", r)
+	}
+	if p := a.operate(connector.Erase, s); !p.Done || p.Counts["chats"] != 37 {
+		t.Errorf("%+v", p)
+	}
+	if r, _ := a.verify(s); len(r.Counts) != 0 || len(r.Evidence) == 0 {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -20,7 +20,7 @@ func (c *Connector) Verify(ctx context.Context, call connector.Call) (connector.
 	p := c.visitor(call.Subject)
 	if call.Subject.Agent {
 		var err error
-		if p, _, _, err = c.employee(ctx, call.Subject); err != nil {
+		if p, _, err = c.named(ctx, call.Subject); err != nil {
 			return connector.Residue{}, err
 		}
 	}
@@ -33,6 +33,7 @@ func (c *Connector) Verify(ctx context.Context, call connector.Call) (connector.
 		residue.Evidence = append(residue.Evidence, connector.Evidence{At: c.now(), Call: call, Answer: answer})
 	}
 	switch {
+	case call.Subject.Agent && len(p.agents) == 0: // nothing was looked for
 	case call.Subject.Agent && c.config.AgentChats != agentDelete:
 		say("GET /chats/search", fmt.Sprintf("%d chats name the agent: they stay, or go, as was decided", left.total()))
 	case len(left.chats) > 0:

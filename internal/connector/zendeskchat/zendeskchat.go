@@ -192,8 +192,8 @@ func (c *Connector) chatKinds() []identity.Kind {
 
 // Identifiers implements connector.Connector.
 func (c *Connector) Identifiers() (needs, yields []identity.Kind) {
-	needs = append([]identity.Kind{identity.Email, identity.Name, identity.Phone, c.own("agent_id")}, c.chatKinds()...)
-	return needs, []identity.Kind{c.own("chat_id"), c.own("agent_id"), identity.Email}
+	needs = append([]identity.Kind{identity.Email, identity.Name, identity.Phone, c.own("agent_id"), c.own("agent_name")}, c.chatKinds()...)
+	return needs, []identity.Kind{c.own("chat_id"), c.own("agent_id"), c.own("agent_name"), identity.Email}
 }
 
 // Start implements connector.Connector.
