@@ -3,6 +3,8 @@ package zendeskchat
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/connector/kit"
@@ -57,8 +59,9 @@ func (c *Connector) exportChat(ctx context.Context, call connector.Call, d *docu
 
 // exportFile copies a file, in constant memory, and puts its name in the place
 // of its address, which means nothing to the person and lets in whoever has it.
-// A file that is not given any more, or that lies where Avow must not go, is no
-// reason to keep the rest from the person: it is counted.
+// A file that is gone, that another host does not give out any more, or that lies
+// where Avow must not go, is no reason to keep the rest from the person: it is
+// counted. A refusal of the vendor's own host is one of the credentials.
 func (c *Connector) exportFile(ctx context.Context, call connector.Call, name string, a fields, counts map[string]int) error {
 	link := a.text("url")
 	delete(a, "url")
@@ -68,7 +71,7 @@ func (c *Connector) exportFile(ctx context.Context, call connector.Call, name st
 	}
 	file, err := client.Open(ctx, "/attachment", link)
 	switch {
-	case errs.Is(err, errs.Unavailable) && !kit.Missing(err, call.Failing):
+	case err != nil && !kit.Missing(err, call.Failing) && (errs.Is(err, errs.Unavailable) || c.hosts(link)):
 		return err
 	case err != nil:
 		a["unavailable"] = string(errs.KindOf(err))
@@ -79,4 +82,15 @@ func (c *Connector) exportFile(ctx context.Context, call connector.Call, name st
 	a["file"] = name
 	counts["files"]++
 	return call.Out.File(ctx, name, file.MediaType, file)
+}
+
+// hosts reports whether a file lies at the vendor's own host, which gets the
+// credentials.
+func (c *Connector) hosts(link string) bool {
+	base, err := url.Parse(c.config.BaseURL)
+	if err != nil {
+		return false
+	}
+	u, err := base.Parse(link)
+	return err == nil && strings.EqualFold(u.Hostname(), base.Hostname())
 }

@@ -189,6 +189,47 @@ func TestExport_files(t *testing.T) {
 	}
 }
 
+// What another host refuses is missing; a refusal of the vendor's own host is a
+// matter of credentials or rights, and no export goes out without its files.
+func TestExport_fileRefused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		host   string
+		status int
+		fails  errs.Kind
+	}{
+		"forbidden elsewhere": {"https://files.zopim.test/", 403, ""}, "forbidden": {"https://example.zendesk.com/", 403, errs.Forbidden},
+		"refused": {"https://example.zendesk.com/", 401, errs.Forbidden}, "gone": {"https://example.zendesk.com/", 404, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := newAccount(t, fake.Options{Empty: true}, "")
+			a.AddFile(a.AddChat(fake.Chat{Visitor: fake.Visitor{Name: "Leo", Email: company.Leo}}), "a.pdf", "application/pdf", "x", 10)
+			a.Advance(fake.IndexLag)
+			a.c = a.connect(withheld{rewriting{conformance.Local(a.Server), func(_, body string) string {
+				return strings.ReplaceAll(body, "https://files.zopim.test/", tt.host)
+			}}, tt.status}, "")
+			p, err := a.drive(connector.Call{Operation: connector.Export, Subject: person(conformance.By(identity.Email, company.Leo)), Out: &conformance.Recorder{}})
+			if tt.fails != "" && !errs.Is(err, tt.fails) || tt.fails == "" && (err != nil || p.Counts["unavailable_files"] != 1) {
+				t.Errorf("%+v, %v", p, err)
+			}
+		})
+	}
+}
+
+// withheld answers requests for files itself.
+type withheld struct {
+	next   http.RoundTripper
+	status int
+}
+
+func (f withheld) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasPrefix(r.URL.Path, "/_files/") {
+		return f.next.RoundTrip(r)
+	}
+	return &http.Response{StatusCode: f.status, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
 // A chat that is known by its id and found by its e-mail is one chat.
 func TestExport_once(t *testing.T) {
 	t.Parallel()
