@@ -2,11 +2,13 @@ package zendesksupport
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/connector/kit"
+	"github.com/avow-consent/avow/internal/errs"
 )
 
 // An export writes the records first, then one page of one list of tickets in
@@ -199,10 +201,11 @@ func (e *exportation) ticket(ctx context.Context, t ticket) error {
 		return err
 	}
 	err := e.comments(ctx, t.ID, func(c comment) error {
-		if err := e.out.Record(e.by(c.Author, "comment"), labelled(t.ID, plain(c.raw))); err != nil {
+		gone, err := e.files(ctx, e.folder(c.Author)+number(t.ID), c.Attachments)
+		if err != nil {
 			return err
 		}
-		return e.files(ctx, e.folder(c.Author)+number(t.ID), c.Attachments)
+		return e.out.Record(e.by(c.Author, "comment"), labelled(t.ID, unavailable(plain(c.raw), gone)))
 	})
 	if err != nil || kind != "ticket" {
 		return err
@@ -251,21 +254,38 @@ func withoutComments(v any) any {
 }
 
 // files copies attachments. One that was redacted or withheld for malware is not
-// there; the comment says so.
-func (e *exportation) files(ctx context.Context, folder string, attachments []attachment) error {
+// there; the comment says so. One that is gone, or whose host is away for good,
+// is counted, and returned for what it belongs to.
+func (e *exportation) files(ctx context.Context, folder string, attachments []attachment) (gone map[string]string, err error) {
+	gone = map[string]string{}
 	for _, a := range attachments {
 		if a.withheld() {
 			continue
 		}
 		switch err := e.file(ctx, folder+"/"+number(a.ID)+" "+kit.FileName(a.Name), a); {
 		case kit.Missing(err, e.failing):
+			gone[number(a.ID)] = string(errs.KindOf(err))
+			e.counts["unavailable_files"]++
 		case err != nil:
-			return err
+			return nil, err
 		default:
 			e.counts["files"]++
 		}
 	}
-	return nil
+	return gone, nil
+}
+
+// unavailable marks attachments of which there is no file, by their ids.
+func unavailable(v any, gone map[string]string) any {
+	fields, _ := v.(map[string]any)
+	list, _ := fields["attachments"].([]any)
+	for _, one := range list {
+		a, _ := one.(map[string]any)
+		if why, yes := gone[fmt.Sprint(a["id"])]; yes {
+			a["unavailable"] = why
+		}
+	}
+	return v
 }
 
 // file copies a file, in constant memory. Its address may be another host's: it
@@ -294,10 +314,11 @@ func (e *exportation) suspended(ctx context.Context, s connector.Subject, cursor
 		if !t.from(s, e.users) {
 			continue
 		}
-		if err := e.out.Record("suspended_ticket", plain(t.raw)); err != nil {
+		gone, err := e.files(ctx, "suspended/"+number(t.ID), t.Attachments)
+		if err != nil {
 			return "", err
 		}
-		if err := e.files(ctx, "suspended/"+number(t.ID), t.Attachments); err != nil {
+		if err := e.out.Record("suspended_ticket", unavailable(plain(t.raw), gone)); err != nil {
 			return "", err
 		}
 		e.counts["suspended_tickets"]++

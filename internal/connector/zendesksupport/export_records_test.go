@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"runtime"
 	"strings"
@@ -78,6 +79,42 @@ func TestExport_overHTTP(t *testing.T) { // not parallel: it measures what is al
 		if c.Route == "LEAKED TOKEN" {
 			t.Error("the host of the files got the token")
 		}
+	}
+}
+
+// A file that is gone, or whose host is away for good, is counted and marked
+// where it belonged; the rest is exported.
+func TestExport_unavailableFiles(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		status  int
+		failing time.Duration
+		want    string
+	}{"gone": {404, 0, `"unavailable":"not_found"`}, "away": {503, 24 * time.Hour, `"unavailable":"unavailable"`}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := small(t, "")
+			ticket := d.AddTicket(fake.Ticket{Requester: d.Find(company.Leo)}, "<p>see the two</p>")
+			d.AddFile(ticket, fakekit.File{Name: "lost.pdf", MediaType: "application/pdf", Text: "x", Size: 10})
+			d.AddFile(ticket, fakekit.File{Name: "there.pdf", MediaType: "application/pdf", Text: "x", Size: 10})
+			lost := fmt.Sprint(d.Ticket(ticket).Comments[0].Files[0])
+			s := d.located(conformance.Person(company.Leo))
+			d.c = d.connect(liar{conformance.Local(d.Server), func(r *http.Request) (int, string) {
+				if strings.HasSuffix(r.URL.Path, "/_files/"+lost) {
+					return tt.status, "gone"
+				}
+				return 0, ""
+			}})
+			out := &conformance.Recorder{}
+			p := d.must(connector.Call{Key: "k", Operation: connector.Export, Subject: s, Out: out, Failing: tt.failing})
+			if p.Counts["files"] != 1 || p.Counts["unavailable_files"] != 1 || len(out.Files) != 1 {
+				t.Errorf("%v, %v", p.Counts, out.Files)
+			}
+			all := strings.Join(out.Records["comment"], "\n")
+			if strings.Count(all, tt.want) != 1 || !strings.Contains(all, `"file_name":"lost.pdf"`) {
+				t.Errorf("%s", all)
+			}
+		})
 	}
 }
 
