@@ -356,7 +356,7 @@ func (w *work) deleteUsers(ctx context.Context, call connector.Call, h erasing) 
 	var evidence []connector.Evidence
 	for len(h.Users) > 0 && counts["users"] < usersAtOnce {
 		id := h.Users[0]
-		refused, err := w.deleteUser(ctx, id)
+		gone, refused, err := w.deleteUser(ctx, call, id)
 		if err != nil {
 			return connector.Progress{}, err
 		}
@@ -367,7 +367,7 @@ func (w *work) deleteUsers(ctx context.Context, call connector.Call, h erasing) 
 		}
 		h.Users, h.Purged = h.Users[1:], append(h.Purged, id)
 		counts["users"]++
-		evidence = append(evidence, said(call.Now, "DELETE /deleted_users/{id}", "200"))
+		evidence = append(evidence, gone)
 	}
 	if len(h.Users) == 0 {
 		h = h.to(awaiting)
@@ -378,27 +378,29 @@ func (w *work) deleteUsers(ctx context.Context, call connector.Call, h erasing) 
 }
 
 // deleteUser deletes a user, which can be undone, and has it purged, which
-// cannot. It looks first, so that a repetition does what is left to do.
-func (w *work) deleteUser(ctx context.Context, id int64) (refused bool, err error) {
+// cannot, and says what shows it. It looks first, so that a repetition does what
+// is left to do.
+func (w *work) deleteUser(ctx context.Context, call connector.Call, id int64) (shown connector.Evidence, refused bool, err error) {
+	purged := said(call.Now, "GET /users/{id}", "404") // by an earlier attempt, or by somebody else
 	u, err := w.user(ctx, id)
-	if err != nil || u == nil { // purged, by an earlier attempt
-		return false, err
+	if err != nil || u == nil {
+		return purged, false, err
 	}
 	gone := []int{http.StatusNotFound, http.StatusUnprocessableEntity}
 	if u.Active {
 		a, err := w.do(ctx, kit.Call{Method: http.MethodDelete, Route: kit.To("/users/{user_id}", number(id)), Expect: gone})
 		if err != nil || a.Status == http.StatusUnprocessableEntity {
-			return err == nil, err
+			return connector.Evidence{}, err == nil, err
 		}
 	}
 	a, err := w.do(ctx, kit.Call{Method: http.MethodDelete, Route: kit.To("/deleted_users/{deleted_user_id}", number(id)), Expect: gone})
 	if err != nil || a.Status < 300 {
-		return false, err
+		return said(call.Now, "DELETE /deleted_users/{id}", "200"), false, err
 	}
 	if u, err = w.user(ctx, id); err != nil || u == nil {
-		return false, err
+		return purged, false, err
 	}
-	return false, errs.New(errs.Conflict, "%s: a deleted user was restored", w.inventory.System)
+	return connector.Evidence{}, false, errs.New(errs.Conflict, "%s: a deleted user was restored", w.inventory.System)
 }
 
 // blocked deals with a user that cannot be deleted. The usual reason is a ticket

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -393,6 +394,32 @@ func TestErase_restored(t *testing.T) {
 	}})
 	if _, err := d.drive(erase(s)); !errs.Is(err, errs.Conflict) {
 		t.Errorf("%v", err)
+	}
+}
+
+// A user who is gone by the time of the deletion is no deletion of Avow's: the
+// evidence is that nobody is there.
+func TestErase_goneMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []bool{true, false} {
+		d := small(t, "")
+		mo := d.Find(company.Mo)
+		s := d.located(conformance.Person(company.Mo))
+		looks := 0
+		d.c = d.connect(hook{conformance.Local(d.Server), func(r *http.Request) {
+			if gone && r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/users/"+strconv.FormatInt(mo, 10)) {
+				if looks++; looks == 2 { // right before the deletion
+					now := d.Now()
+					d.Update(mo, func(u *fake.User) { u.Status, u.PurgedAt = fake.Purged, now })
+				}
+			}
+		}})
+		p := d.must(erase(s))
+		was404 := slices.ContainsFunc(p.Evidence, func(e connector.Evidence) bool { return e.Call == "GET /users/{id}" && e.Answer == "404" })
+		was200 := slices.ContainsFunc(p.Evidence, func(e connector.Evidence) bool { return e.Call == "DELETE /deleted_users/{id}" })
+		if was404 != gone || was200 == gone || p.Counts["users"] != 1 {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 
