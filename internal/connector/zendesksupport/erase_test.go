@@ -350,6 +350,39 @@ func TestErase_deletionRefused(t *testing.T) {
 	}
 }
 
+// Suspended tickets that are listed however often they are deleted, and tickets
+// that are followed however often they are changed, are not tried for ever.
+func TestErase_endless(t *testing.T) {
+	t.Parallel()
+	for name, lies := range map[string]func(*http.Request) bool{
+		"suspended": func(r *http.Request) bool {
+			return r.Method == http.MethodDelete && strings.Contains(r.URL.Path, "/suspended_tickets/")
+		},
+		"followed": func(r *http.Request) bool {
+			return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/tickets/")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := deskOf(t, "", fake.Options{Small: true, PerMinute: 100000})
+			mo := d.Find(company.Mo)
+			d.AddSuspended(fake.Suspended{Email: company.Mo})
+			d.AddTicket(fake.Ticket{Requester: d.Find(company.Leo), Status: fake.Solved, Followers: []int64{mo}}, "<p>x</p>")
+			d.Advance(10 * time.Minute)
+			s := d.located(conformance.Person(company.Mo))
+			d.c = d.connect(liar{conformance.Local(d.Server), func(r *http.Request) (int, string) {
+				if lies(r) {
+					return 200, "{}"
+				}
+				return 0, ""
+			}})
+			if _, err := d.drive(erase(s)); !errs.Is(err, errs.Conflict) || d.user(mo).Status != fake.Active {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
 // TooManyJobs is a 429 that passes.
 func TestErase_tooManyJobs(t *testing.T) {
 	t.Parallel()

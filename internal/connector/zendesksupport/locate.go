@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/avow-consent/avow/internal/connector"
@@ -15,8 +16,17 @@ import (
 
 const (
 	maxHits  = 25  // of a search that only resemble what was searched for and are looked into
-	maxChats = 100 // tickets made of chats whose audits are read: a request keeps 500 identifiers
+	maxChats = 100 // tickets made of chats whose audits are read in one piece
+	keptIDs  = 400 // chats that are yielded, about: a request keeps 500 identifiers
 )
+
+// bridging is the handle of a search: how far the tickets that were chats were
+// read. "": from the beginning.
+type bridging struct {
+	Last   map[int64]int64 `json:"last"`  // ticket, by user; math.MaxInt64: all
+	Chats  int             `json:"chats"` // yielded
+	budget int             // tickets that this piece still reads
+}
 
 // finding is a Locate on its way.
 type finding struct {
@@ -25,6 +35,7 @@ type finding struct {
 	mine    map[int64]*account // the person's
 	maybe   map[int64]string   // somebody's: why it may be the person
 	notes   map[string]bool
+	bridges bridging
 	result  connector.Findings
 }
 
@@ -32,12 +43,21 @@ type finding struct {
 func (c *Connector) Locate(ctx context.Context, s connector.Subject) (connector.Findings, error) {
 	f := &finding{work: c.work(), subject: s, mine: map[int64]*account{}, maybe: map[int64]string{}, notes: map[string]bool{}}
 	f.result.Counts = map[string]int{}
+	if s.Handle != "" {
+		if err := kit.ParseHandle(s.Handle, &f.bridges); err != nil {
+			return connector.Findings{}, err
+		}
+	}
+	f.bridges.budget = maxChats
 	for _, step := range []func(context.Context) error{f.known, f.searched, f.trashed, f.neighbours, f.sum, f.held} {
 		if err := step(ctx); err != nil {
 			return connector.Findings{}, err
 		}
 	}
 	f.result.Notes = sorted(f.notes)
+	if f.bridges.budget == 0 { // there may be more
+		f.result.Handle, f.result.More = kit.Handle(f.bridges), soon
+	}
 	return f.result, nil
 }
 
@@ -233,30 +253,52 @@ func (f *finding) count(ctx context.Context, a *account) error {
 }
 
 // bridge yields the chats from which tickets of the person were made: a visitor
-// without an e-mail is found by nothing else.
+// without an e-mail is found by nothing else. It reads some tickets in the order
+// of their ids, after those that earlier pieces have read.
 func (f *finding) bridge(ctx context.Context, id int64) error {
-	read := 0
-	return f.found(ctx, "requester:"+number(id)+" via:chat", func(tickets []ticket, more bool) (bool, error) {
-		for _, t := range tickets {
-			if t.Requester != id {
-				continue
-			}
-			if read++; read > maxChats {
-				f.note("the person has more than %d tickets that were chats: the other chats are found by e-mail, telephone or name only", maxChats)
-				return true, nil
-			}
-			err := f.audits(ctx, t.ID, func(a audit) error {
-				for _, c := range a.chats() {
-					f.yield(identity.Identifier{Kind: f.own("chat_id"), Value: redact.String(c.ID), Trust: identity.Vendor})
-				}
-				return nil
-			})
-			if err != nil {
-				return false, err
-			}
+	if f.bridges.budget <= 0 || f.bridges.Last[id] == math.MaxInt64 {
+		return nil
+	}
+	ids, err := f.hitsAfter(ctx, "requester:"+number(id)+" via:chat", f.bridges.Last[id])
+	if err != nil {
+		return err
+	}
+	some := ids[:min(len(ids), f.bridges.budget)]
+	tickets, err := f.existing(ctx, some)
+	if err != nil {
+		return err
+	}
+	for _, t := range tickets {
+		if t.Requester != id {
+			continue
 		}
-		return false, nil
-	})
+		if f.bridges.Chats > keptIDs {
+			f.bridges.budget = -1 // no piece reads on
+			f.note("more than %d chats became tickets of the person: the other chats are found by e-mail, telephone or name only; an erasure asks first", keptIDs)
+			return nil
+		}
+		err := f.audits(ctx, t.ID, func(a audit) error {
+			for _, c := range a.chats() {
+				known := len(f.result.Identifiers)
+				f.yield(identity.Identifier{Kind: f.own("chat_id"), Value: redact.String(c.ID), Trust: identity.Vendor})
+				f.bridges.Chats += len(f.result.Identifiers) - known
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	last := int64(math.MaxInt64)
+	if len(some) < len(ids) {
+		last = some[len(some)-1]
+	}
+	if f.bridges.Last == nil {
+		f.bridges.Last = map[int64]int64{}
+	}
+	f.bridges.Last[id] = last
+	f.bridges.budget -= len(some)
+	return nil
 }
 
 // held counts the suspended tickets of the person.

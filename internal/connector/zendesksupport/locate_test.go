@@ -103,6 +103,59 @@ func TestLocate_manyAlike(t *testing.T) {
 	}
 }
 
+// The chats of hundreds of tickets are yielded in pieces that go on where the
+// last one stopped; a person with more than a request can keep is a matter for a
+// person before their tickets, the last index to the chats, are deleted.
+func TestLocate_manyChats(t *testing.T) {
+	t.Parallel()
+	for tickets, told := range map[int]bool{230: false, 450: true} {
+		d := deskOf(t, "", fake.Options{Small: true, PerMinute: 100000})
+		mo := d.Find(company.Mo)
+		for i := range tickets {
+			d.AddTicket(fake.Ticket{Requester: mo, Channel: "chat", Chat: &fake.Chat{ID: fmt.Sprintf("2611.%d.AbCd", i)}}, "<p>Transcript</p>")
+		}
+		d.Advance(time.Hour)
+		s := conformance.Person(company.Mo)
+		chats := map[string]bool{}
+		var f connector.Findings
+		pieces := 0
+		for more := true; more; more = f.More > 0 {
+			s.Handle = f.Handle
+			f = d.locate(s)
+			d.Advance(time.Minute)
+			for _, id := range values(f.Identifiers, "support.chat_id") {
+				chats[id] = true
+			}
+			if pieces++; pieces > 10 {
+				t.Fatal("it never ends")
+			}
+		}
+		if !told && len(chats) != tickets || told && len(chats) != 401 || f.Counts["tickets"] != tickets {
+			t.Errorf("%d of %d chats, %v", len(chats), tickets, f.Counts)
+		}
+		if strings.Contains(strings.Join(f.Notes, "\n"), "an erasure asks first") != told {
+			t.Errorf("%d: %q", tickets, f.Notes)
+		}
+		s.Handle = ""
+		s.Identifiers = append(s.Identifiers, conformance.By("support.user_id", fmt.Sprint(mo)))
+		for id := range chats {
+			s.Identifiers = append(s.Identifiers, conformance.By("support.chat_id", id))
+		}
+		p, err := d.drive(erase(s))
+		if err != nil || (p.Ask != nil) != told {
+			t.Fatalf("%d: %+v, %v", tickets, p.Ask, err)
+		}
+		if !told {
+			continue
+		}
+		call := erase(s)
+		call.Handle = p.Handle
+		if p := d.retry(call); p.Counts["tickets"] != tickets {
+			t.Errorf("%+v", p)
+		}
+	}
+}
+
 // A list by offset ends at 10,000 rows: it is refused, not taken for the end.
 func TestLocate_offsetTrap(t *testing.T) {
 	t.Parallel()

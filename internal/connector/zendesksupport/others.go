@@ -127,6 +127,9 @@ func (w *work) uncopy(ctx context.Context, t *ticket, people []int64) (stays boo
 // listFollowed reads which tickets the person follows, those only that can be
 // changed: the search may show the others for ever.
 func (w *work) listFollowed(ctx context.Context, _ connector.Call, h erasing) (connector.Progress, error) {
+	if err := w.round(&h); err != nil {
+		return connector.Progress{}, err
+	}
 	id := h.Users[h.At]
 	h = h.to(unfollowing)
 	err := w.found(ctx, "follower:"+number(id), func(tickets []ticket, _ bool) (bool, error) {

@@ -126,36 +126,46 @@ func (w *work) found(ctx context.Context, query string, take func(tickets []tick
 // searches anew, as the cursor of a search does not live long enough. Whose they
 // are, and whether they are there, is for the caller to see.
 func (w *work) unlisted(ctx context.Context, user, after int64, n int) (ids []int64, err error) {
-	type hit struct {
-		ID int64 `json:"id"`
-	}
-	type results struct {
-		Hits []hit `json:"results"`
-	}
-	seen := map[int64]bool{}
-	route := kit.To("/search/export").With("query", "requester:"+number(user)).With("filter[type]", "ticket")
-	err = each(ctx, w, route, pageSize, func(p *results, _ bool) (bool, error) {
-		for _, h := range p.Hits {
-			if h.ID > after {
-				seen[h.ID] = true
-			}
-		}
-		return false, nil
-	})
-	if err != nil || len(seen) == 0 {
+	ids, err = w.hitsAfter(ctx, "requester:"+number(user), after)
+	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
 	type page struct {
 		Tickets []hit `json:"tickets"`
 	}
+	listed := map[int64]bool{}
 	err = each(ctx, w, kit.To("/users/{user_id}/tickets/"+requested, number(user)), pageSize, func(p *page, _ bool) (bool, error) {
 		for _, t := range p.Tickets {
-			delete(seen, t.ID)
+			listed[t.ID] = true
 		}
 		return false, nil
 	})
-	ids = sorted(seen)
+	ids = slices.DeleteFunc(ids, func(id int64) bool { return listed[id] })
 	return ids[:min(n, len(ids))], err
+}
+
+// hit is a ticket of which only the id is read.
+type hit struct {
+	ID int64 `json:"id"`
+}
+
+// hitsAfter are the tickets after an id that a search shows, in the order of
+// their ids.
+func (w *work) hitsAfter(ctx context.Context, query string, after int64) (ids []int64, err error) {
+	type page struct {
+		Hits []hit `json:"results"`
+	}
+	route := kit.To("/search/export").With("query", query).With("filter[type]", "ticket")
+	err = each(ctx, w, route, pageSize, func(p *page, _ bool) (bool, error) {
+		for _, h := range p.Hits {
+			if h.ID > after {
+				ids = append(ids, h.ID)
+			}
+		}
+		return false, nil
+	})
+	slices.Sort(ids)
+	return slices.Compact(ids), err
 }
 
 // comment is one message of a ticket.
