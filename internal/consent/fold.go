@@ -21,7 +21,7 @@ const (
 	Withdrawn     Reason = "withdrawn"       // the person said no after a yes
 	Expired       Reason = "expired"         // the yes was given for a time that is over
 	NeverAsked    Reason = "never_asked"     // nothing was said
-	Unconfirmed   Reason = "unconfirmed"     // a public yes after a proven no, which does not count
+	Unconfirmed   Reason = "unconfirmed"     // a public yes that does not count: after a proven no, or where somebody must vouch for it
 	Pending       Reason = "pending"         // a yes that waits for its confirmation
 	Lapsed        Reason = "lapsed"          // a yes that was not confirmed in time
 	NotBoolean    Reason = "not_boolean"     // the value is neither a yes nor a no
@@ -35,6 +35,9 @@ type Rules struct {
 	// Latest lets a public grant count after a trusted "no". Default off: the
 	// grant stays unconfirmed.
 	Latest bool
+	// Vouched lets no grant count that nothing vouches for, whatever was said
+	// before: anybody may have ticked the box.
+	Vouched bool
 	// Validity is how long a grant of a preference lasts; absent or zero means
 	// without end.
 	Validity map[string]time.Duration
@@ -264,7 +267,7 @@ func decide(preference string, list []statement, v View, rules Rules) State {
 				trusted = &list[next]
 			}
 		}
-		if s.yes && !rules.Latest && s.hearsay() && trusted != nil && !trusted.yes {
+		if s.yes && s.hearsay() && (rules.Vouched || !rules.Latest && trusted != nil && !trusted.yes) {
 			unconfirmed = s
 			continue
 		}
@@ -272,13 +275,14 @@ func decide(preference string, list []statement, v View, rules Rules) State {
 		winner = s
 	}
 	state := State{Preference: preference, Reason: NeverAsked}
-	if decides := cmp.Or(winner, waiting); decides != nil {
+	open := last(unconfirmed, waiting)
+	if decides := cmp.Or(winner, open); decides != nil {
 		state.Value, state.Since = decides.value, decides.effective
 	}
 	if winner != nil {
 		state.ConsentIDs = []string{winner.event.ID}
 	}
-	switch open := last(unconfirmed, waiting); {
+	switch {
 	case winner != nil && winner.yes:
 		state.Own, state.Reason = winner.event.ExpiresAt, Granted
 		return state.Lapse(v.instant(), rules)

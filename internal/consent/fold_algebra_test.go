@@ -19,6 +19,7 @@ func TestDecide_agreesWithOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		events, rules, v := drawEvents(t, 9), drawRules(t), drawView(t)
+		rules.Vouched = rapid.Bool().Draw(t, "vouched")
 		for _, p := range preferences {
 			if diff := cmp.Diff(naiveDecide(events, p, v, rules), consent.Decide(events, p, v, rules)); diff != "" {
 				t.Fatalf("%s (-oracle +fold):\n%s", p, diff)

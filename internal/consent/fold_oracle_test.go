@@ -126,8 +126,11 @@ func (s statement) counts(all []statement, rules consent.Rules) bool {
 	if !s.settled(all) {
 		return false
 	}
-	if !s.yes || s.proven || s.vouched || rules.Latest {
+	if !s.yes || s.proven || s.vouched {
 		return true
+	}
+	if rules.Vouched || rules.Latest {
+		return !rules.Vouched
 	}
 	before := latest(all, func(o statement) bool { return o.proven && !o.at.After(s.at) && o.settled(all) })
 	return before == nil || before.yes
@@ -144,9 +147,10 @@ func naiveDecide(events []consent.Event, preference string, v consent.View, rule
 	state := consent.State{Preference: preference, Reason: "never_asked"}
 	winner := latest(all, func(s statement) bool { return s.counts(all, rules) })
 	if winner == nil {
-		if waiting := latest(all, func(s statement) bool { return s.yes && s.waits != nil }); waiting != nil {
-			state.Value, state.Since = waiting.value, waiting.at
-			return waiting.pending(state, v)
+		open := latest(all, func(s statement) bool { return s.yes && (s.waits != nil || s.settled(all)) })
+		if open != nil {
+			state.Value, state.Since = open.value, open.at
+			return open.pending(state, v)
 		}
 		return state
 	}
@@ -174,11 +178,8 @@ func naiveDecide(events []consent.Event, preference string, v consent.View, rule
 	})
 	before := latest(all, func(s statement) bool { return s.yes && s.counts(all, rules) })
 	switch {
-	case pending != nil && pending.waits != nil:
-		return pending.pending(state, v)
 	case pending != nil:
-		state.Reason = "unconfirmed"
-		state.ConsentIDs = append(state.ConsentIDs, pending.id)
+		return pending.pending(state, v)
 	case !winner.plain:
 		state.Reason = "not_boolean"
 	case before != nil:
@@ -189,14 +190,18 @@ func naiveDecide(events []consent.Event, preference string, v consent.View, rule
 	return state
 }
 
-// pending is the state while a grant waits, and after it has done so in vain.
+// pending is the state while a grant waits, after it has done so in vain, and
+// where it does not count.
 func (s statement) pending(state consent.State, v consent.View) consent.State {
 	instant := v.Now
 	if !v.At.IsZero() {
 		instant = v.At
 	}
 	state.Reason, state.Until = "pending", s.waits
-	if instant.After(*s.waits) {
+	switch {
+	case s.waits == nil:
+		state.Reason = "unconfirmed"
+	case instant.After(*s.waits):
 		state.Reason = "lapsed"
 	}
 	state.ConsentIDs = append(state.ConsentIDs, s.id)

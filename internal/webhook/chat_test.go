@@ -276,6 +276,47 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// A page learns the number's own subject when it asks for a double opt-in: what it
+// then says there by itself is no agreement. Where the person has agreed, it takes
+// nothing away.
+func TestTalk_hearsay(t *testing.T) {
+	t.Parallel()
+	w := newTalk(t, fake.Options{})
+	pending := w.tick("box")
+	public := func(key string, at time.Duration) {
+		t.Helper()
+		w.later(at)
+		_, err := w.recorder().Record(t.Context(), w.line.Policy, &consent.Submission{
+			Source: consent.Public, IdempotencyKey: w.hasher.ID(w.Server.Now(), "public", key), SubjectID: pending.SubjectID, Preferences: []consent.Preference{{Key: "offers", Value: "true"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	public("a", time.Minute)
+	if s := w.decides(); !s.Granted {
+		t.Fatalf("the post does not stand with the number: %+v", s)
+	}
+	if out := w.offer("1", "offer/fr", "x"); out.Reason != "no_consent" || len(w.Inbox(phone)) != 0 {
+		t.Errorf("nobody has answered in the chat: %+v", out)
+	}
+	w.invite(pending)
+	w.later(time.Minute)
+	w.Press(phone, "Oui, d'accord")
+	w.settle()
+	public("b", time.Minute)
+	if out := w.offer("2", "offer/fr", "x"); out.State != chat.Sent {
+		t.Errorf("%+v", out)
+	}
+	w.Write(phone, "STOP")
+	w.settle()
+	w.line.Site.Settings.PublicGrants = site.Latest
+	public("c", time.Minute)
+	if out := w.offer("3", "offer/fr", "x"); out.Reason != "no_consent" {
+		t.Errorf("whatever the site lets a page say: %+v", out)
+	}
+}
+
 // Who writes START is asked before anything is sent; OUI answers the last
 // invitation, and nothing where there is none.
 func TestTalk_startAndYes(t *testing.T) {

@@ -343,7 +343,9 @@ func (s *Sender) marketing(ctx context.Context, o *chat.Outgoing) (sending, stri
 }
 
 // may asks the ledger whether the person has agreed to a preference of this
-// channel: in all that is said under the number, bound subjects included.
+// channel: in all that is said under the number, bound subjects included. What a
+// page alone has said does not count: the number's own subject is told to whoever
+// posts the number, and a box beside it proves nothing.
 func (s *Sender) may(ctx context.Context, o *chat.Outgoing) (bool, error) {
 	of := false
 	for _, p := range s.Line.Preferences() {
@@ -359,5 +361,7 @@ func (s *Sender) may(ctx context.Context, o *chat.Outgoing) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return consent.Decide(u.Events, o.Preference, consent.View{Now: s.Now()}, s.Line.Site.Rules()).Granted, nil
+	rules := s.Line.Site.Rules()
+	rules.Vouched = true
+	return consent.Decide(u.Events, o.Preference, consent.View{Now: s.Now()}, rules).Granted, nil
 }
