@@ -58,6 +58,7 @@ const (
 	Opened  Purpose = "opened"  // the request is being worked on
 	Invite  Purpose = "invite"  // asks for a consent (double opt-in)
 	Agreed  Purpose = "agreed"  // confirms the answer yes
+	Left    Purpose = "left"    // the number was somebody else's before: the chat proves no request
 	Late    Purpose = "late"    // the answer came too late, or after a no: it changes nothing
 	Send    Purpose = "message" // by POST /messages
 	Letter  Purpose = "letter"  // about a request that was made in the chat
@@ -157,6 +158,9 @@ type Store interface {
 	Silence(ctx context.Context, address string, r Reason, stop bool, at time.Time, by string) (first bool, err error)
 	// Silenced tells why messages to an address are stopped; none: they are not.
 	Silenced(ctx context.Context, address string) ([]Reason, error)
+	// Left reports whether somebody has ever left an address, given its keyed hash:
+	// whether Silence was called for it because of Moved, whatever came after.
+	Left(ctx context.Context, address string) (bool, error)
 	// Rows is that of Keeper.
 	Rows(ctx context.Context, person, after string, limit int) (rows []Row, next string, err error)
 }

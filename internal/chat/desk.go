@@ -113,18 +113,26 @@ type who struct {
 
 func (w who) first() Kin { return w.kin[0] }
 
-// find completes a person by what was known of either address before.
+// find completes a person by what was known of either address before. What was
+// known of an address that somebody has left is about them.
 func (d *Desk) find(ctx context.Context, l *Line, p hook.Person) (who, error) {
 	w := who{Person: p}
 	for _, address := range []redact.String{p.Phone, p.UserID} {
 		if address == "" {
 			continue
 		}
-		c, err := d.Store.Contact(ctx, d.kin(l, address).Person)
+		k := d.kin(l, address)
+		c, err := d.Store.Contact(ctx, k.Person)
 		if err != nil {
 			return w, err
 		}
 		if c == nil {
+			continue
+		}
+		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
+			if err != nil {
+				return w, err
+			}
 			continue
 		}
 		if w.Phone == "" {
@@ -302,6 +310,9 @@ func (d *Desk) silence(ctx context.Context, w who, r Reason, stop bool, at time.
 // refuse records a no to some preferences, in the partition of each address. said
 // is the person's own word, "" where there is none.
 func (d *Desk) refuse(ctx context.Context, l *Line, w who, at time.Time, key string, said redact.String, preferences []string) error {
+	if err := d.taint(ctx, l, w, w.Phone, at, key); err != nil {
+		return err
+	}
 	for _, k := range w.kin {
 		s := d.statement(l, w.Phone, k.Subject, at, "chat-refusal", key)
 		for _, p := range preferences {
@@ -384,6 +395,7 @@ func (d *Desk) moved(ctx context.Context, l *Line, w who, m hook.Message) error 
 		return err
 	}
 	old := who{kin: slices.DeleteFunc(slices.Clone(w.kin), func(k Kin) bool { return slices.Contains(fresh.kin, k) })}
+	slices.Reverse(old.kin) // the number last: once it is left it leads to the others no more, and this may be repeated
 	if _, err := d.silence(ctx, old, Moved, true, m.At, d.wamid(l, m.ID)); err != nil {
 		return err
 	}
@@ -420,6 +432,9 @@ func (d *Desk) arrive(ctx context.Context, l *Line, w who, m hook.Message) error
 // number, too. The contact that knows them together goes after a month; a STOP that
 // comes later by the user id alone must still reach what the number has agreed to.
 func (d *Desk) tie(ctx context.Context, l *Line, w who, phone redact.String, m hook.Message, what string) error {
+	if err := d.taint(ctx, l, w, phone, m.At, d.wamid(l, m.ID)); err != nil {
+		return err
+	}
 	for _, k := range w.kin {
 		if k.Address == phone {
 			continue
@@ -429,6 +444,41 @@ func (d *Desk) tie(ctx context.Context, l *Line, w who, phone redact.String, m h
 		}
 	}
 	return nil
+}
+
+// taint notes of the other addresses of a person that somebody has left the number
+// which they are about to be tied to: they lead to the same data then, and must not
+// prove more than the number does.
+func (d *Desk) taint(ctx context.Context, l *Line, w who, phone redact.String, at time.Time, by string) error {
+	if phone == "" {
+		return nil
+	}
+	if left, err := d.Store.Left(ctx, d.kin(l, phone).Silence); !left || err != nil {
+		return err
+	}
+	for _, k := range w.kin {
+		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
+			if err != nil {
+				return err
+			}
+			continue // it may be silent for that
+		}
+		if _, err := d.Store.Silence(ctx, k.Silence, Moved, false, at, by); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// left reports whether somebody has left one of a person's addresses: what stands
+// under it may be about them.
+func (d *Desk) left(ctx context.Context, w who) (bool, error) {
+	for _, k := range w.kin {
+		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
+			return left, err
+		}
+	}
+	return false, nil
 }
 
 // preference acts on a choice that a person has made in WhatsApp itself. A stop

@@ -38,10 +38,12 @@ type Wish struct {
 	Message  redact.String // their words
 	At       time.Time
 	Key      string // keyed hash of the vendor's id of the message
+	Left     bool   // somebody has left one of the addresses
 }
 
 // ask opens a request and asks back: anybody can mistype, and a telephone can be
-// in other hands for a moment.
+// in other hands for a moment. Where the number was somebody else's before, holding
+// it proves nothing: the company has to find out who asks.
 func (d *Desk) ask(ctx context.Context, l *Line, w who, m hook.Message, word Word) error {
 	wish := Wish{
 		Type: request.Erasure, Kin: w.kin, Phone: w.Phone, Language: w.language, Message: m.Text, At: m.At, Key: d.wamid(l, m.ID),
@@ -52,14 +54,28 @@ func (d *Desk) ask(ctx context.Context, l *Line, w who, m hook.Message, word Wor
 	if wish.Language == "" {
 		wish.Language = l.Language
 	}
+	var err error
+	if wish.Left, err = d.left(ctx, w); err != nil {
+		return err
+	}
 	id, err := d.Requests.Ask(ctx, l, wish)
 	if err != nil || id == "" {
 		return err
+	}
+	if wish.Left {
+		return d.reply(ctx, l, w, m, Left, id)
 	}
 	return d.reply(ctx, l, w, m, Prove, id)
 }
 
 func (d *Desk) prove(ctx context.Context, l *Line, w who, m hook.Message, id string) error {
+	left, err := d.left(ctx, w)
+	if err != nil {
+		return err
+	}
+	if left { // the question was put to whoever had the number then
+		return d.reply(ctx, l, w, m, Left, "")
+	}
 	theirs, err := d.Requests.Prove(ctx, l, id, w.kin)
 	if err != nil || !theirs {
 		return err
@@ -120,7 +136,8 @@ func (c *Counter) enough(ctx context.Context, l *Line, w Wish) (bool, error) {
 }
 
 // known is under what the person is to be found. All of it is a claim until they
-// have said that they want the request.
+// have said that they want the request. A number that somebody has left leads to
+// their data: it is no more than a number that the person has named.
 func (c *Counter) known(l *Line, w Wish) []request.Known {
 	var list []request.Known
 	add := func(kind identity.Kind, value redact.String) {
@@ -129,9 +146,11 @@ func (c *Counter) known(l *Line, w Wish) []request.Known {
 			list = append(list, request.Known{Identifier: i, Key: c.Hasher.Identifier(l.Site.ID, string(kind), normal)})
 		}
 	}
-	for _, k := range w.Kin {
-		add(request.ChatAddress(l.System), k.Address)
-		add(identity.SubjectID, k.Subject)
+	if !w.Left {
+		for _, k := range w.Kin {
+			add(request.ChatAddress(l.System), k.Address)
+			add(identity.SubjectID, k.Subject)
+		}
 	}
 	if w.Phone != "" {
 		add(identity.Phone, w.Phone)

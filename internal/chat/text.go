@@ -15,6 +15,10 @@ var says = map[Purpose]map[string]string{
 		"en": "Thank you. We are working on your request and answer within the time that the law allows. Your reference: ",
 		"fr": "Merci. Nous traitons votre demande et vous répondrons dans le délai légal. Votre référence : ",
 	},
+	Left: {
+		"en": "Somebody else had this telephone number before, so it does not tell us whose data you mean. Please write to us as our privacy notice says, and prove who you are.",
+		"fr": "Ce numéro de téléphone appartenait à quelqu'un d'autre : il ne nous dit pas de quelles données il s'agit. Écrivez-nous comme l'indique notre politique de confidentialité, en prouvant qui vous êtes.",
+	},
 	Agreed: {
 		"en": "Thank you, noted. You can stop at any time: write STOP.",
 		"fr": "Merci, c'est noté. Vous pouvez arrêter à tout moment : écrivez STOP.",
@@ -43,8 +47,11 @@ func in[T any](texts map[string]T, language string) T {
 // that is not written gets English.
 func Says(p Purpose, language, about string) string {
 	text := in(says[p], language)
-	if p == Opened {
+	switch {
+	case p == Opened:
 		text += about
+	case p == Left && about != "":
+		text += " (" + about + ")"
 	}
 	return text
 }

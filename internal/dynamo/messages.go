@@ -249,6 +249,13 @@ func (s *Messages) Silenced(ctx context.Context, address string) (reasons []chat
 	return reasons, nil
 }
 
+// Left implements chat.Store: the row of that reason stays, also when it stops
+// nothing any more.
+func (s *Messages) Left(ctx context.Context, address string) (bool, error) {
+	row, err := s.get(ctx, silenceRow(address, chat.Moved))
+	return row != nil, err
+}
+
 // Rows implements chat.Keeper.
 func (s *Messages) Rows(ctx context.Context, person, after string, limit int) ([]chat.Row, string, error) {
 	in := &dynamodb.QueryInput{

@@ -405,6 +405,49 @@ func TestChat_refused(t *testing.T) {
 	}
 }
 
+// Whoever is given the number of somebody gets nothing of theirs: what they ask for
+// waits until the company has found out who they are.
+func TestChat_numberLeft(t *testing.T) {
+	t.Parallel()
+	c := newTalk(t)
+	c.writes("STOP")
+	c.Engine.Advance(t.Context(), time.Minute)
+	heir, number := company.People()[1], c.who.Phone
+	if !c.phone.Move(number, "+33655000999") {
+		t.Fatal("nobody can move")
+	}
+	c.settle()
+	c.Engine.Advance(t.Context(), time.Minute)
+	if !c.phone.Move(heir.Phone, number) {
+		t.Fatal("nobody can move")
+	}
+	c.settle()
+	for _, word := range []string{"START", "Mes données"} {
+		c.Engine.Advance(t.Context(), time.Minute)
+		c.writes(word)
+	}
+	if c.phone.Press(number, "Oui, c'est moi") {
+		t.Error("a button would prove it")
+	}
+	text := c.last().Text
+	from, to := strings.LastIndex(text, "(")+1, strings.LastIndex(text, ")")
+	if from <= 0 || to < from {
+		t.Fatalf("%s", text)
+	}
+	id := text[from:to]
+	for range 4 {
+		c.Engine.Advance(t.Context(), 5*time.Minute)
+		c.Sweep(t)
+		c.settle()
+	}
+	if r := get(t, c.World, id); r.State != request.WaitingIdentity || r.Identity.Proven() || r.Package != nil {
+		t.Errorf("%+v", r)
+	}
+	if c.answers("/public/confirm/") != 0 {
+		t.Errorf("%+v", c.inbox())
+	}
+}
+
 // Each call around the answer fails in each way, those of the run and those of who
 // sends: it comes at most once, before the chat is erased, and where nobody knows
 // whether it came, a person is asked.

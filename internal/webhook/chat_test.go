@@ -676,6 +676,27 @@ func TestTalk_request(t *testing.T) {
 	}
 }
 
+// Who asks from a number that somebody has left is told so, without a button.
+func TestTalk_requestFromNumberLeft(t *testing.T) {
+	t.Parallel()
+	w := newTalk(t, fake.Options{})
+	w.Write(phone, "bonjour")
+	w.settle()
+	w.later(time.Minute)
+	w.Move(phone, "+33655000999")
+	w.settle()
+	w.Move("+33655001003", phone)
+	w.settle()
+	w.later(time.Minute)
+	before := len(w.Inbox(phone))
+	w.Write(phone, "Mes données")
+	w.settle()
+	got := w.Inbox(phone)[before:]
+	if len(got) != 1 || len(got[0].Payloads) != 0 || !strings.Contains(got[0].Text, "appartenait à quelqu'un d'autre") || !strings.HasSuffix(got[0].Text, ")\nhttps://shop.example/privacy") {
+		t.Fatalf("%+v", got)
+	}
+}
+
 // A consent that waits is asked for by the outbox's job of double opt-ins, once;
 // a limit of Meta's passes, and what Meta refuses for good does not.
 func TestTalk_askedByTheOutbox(t *testing.T) {

@@ -40,6 +40,13 @@ func TestTalk_letter(t *testing.T) {
 				w.t.Fatal(err)
 			}
 		}, "x", "fr", "Shop, au sujet de votre demande 019c : en bref Vous n'avez pas à répondre.", "avow_answer/fr", "", fake.Answer["fr"].Body},
+		"a number that was left": {func(w *talk) {
+			w.Write(phone, "bonjour")
+			w.settle()
+			w.Move(phone, "+33655000999")
+			w.settle()
+			w.Move("+33655001003", phone) // somebody has it now, who may read everything
+		}, "x", "fr", "", "", "moved", ""},
 		"a language without one": {func(*talk) {}, "x", "en", "", "", "no_template", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -705,6 +706,85 @@ func TestPost_numberLeft(t *testing.T) {
 		if status == 200 {
 			break
 		}
+	}
+}
+
+// Whoever is given a number that somebody has left proves nothing by holding it:
+// what stands under the number, and under all that it was tied to, is not theirs.
+func TestPost_numberLeftProvesNothing(t *testing.T) {
+	t.Parallel()
+	const former, heir, other = "FR.former", "FR.heir", "33600000007"
+	for name, tt := range map[string]struct {
+		then   []string // words of the heir after the move, with the number
+		as     string   // and with this user id; "": only the number is in the post
+		hidden bool     // and they ask a month and a half later, without the number
+	}{
+		"at once":                        {},
+		"silence lifted":                 {then: []string{"START"}, as: heir},
+		"known by the number alone":      {then: []string{"STOP"}},
+		"tied to the number, and hidden": {then: []string{"STOP"}, as: heir, hidden: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := newDoor(t)
+			by := func(user, post string) string {
+				return strings.Replace(post, `"from":"`+ines+`"`, `"from":"`+ines+`","from_user_id":"`+user+`"`, 1)
+			}
+			d.posted(by(former, says("1", "my data", 0)))
+			asked := d.outgoing("+" + ines)[chat.Prove][0].About
+			d.posted(change("messages", fmt.Sprintf(`"messages":[{"from":"%s","id":"wamid.2","timestamp":"%d","type":"system","system":{"wa_id":"%s","type":"user_changed_number"}}]`, ines, noon.Unix()+1, other)))
+			before := len(d.ledger(former))
+			for i, word := range tt.then {
+				d.now = d.now.Add(time.Minute)
+				post := says(fmt.Sprint("3", i), word, 60+i)
+				if tt.as != "" {
+					post = by(tt.as, post)
+				}
+				d.posted(post)
+			}
+			last := says("4", "my data", 120)
+			if tt.hidden {
+				d.now = d.now.Add(45 * 24 * time.Hour)
+				last = strings.Replace(says("4", "my data", 45*86400), `"from":"`+ines+`"`, `"from_user_id":"`+heir+`"`, 1)
+				last = strings.Replace(last, `"wa_id":"`+ines+`"`, `"user_id":"`+heir+`"`, 1)
+			}
+			d.posted(last)
+			d.posted(presses("5", chat.ProvePayload(asked), 130))
+			if r, err := d.requests.Get(t.Context(), asked); err != nil || r.Identity.Proven() {
+				t.Errorf("the heir has confirmed what the former holder has asked: %+v, %v", r, err)
+			}
+			address := "+" + ines
+			if tt.hidden {
+				address = heir
+			}
+			var id string
+			for _, o := range d.outgoing(address)[chat.Left] {
+				id = cmp.Or(id, o.About)
+			}
+			if questions := len(d.outgoing(address)[chat.Prove]); id == "" || !tt.hidden && questions != 1 || tt.hidden && questions != 0 {
+				t.Fatalf("request %q, %d questions with a button", id, questions)
+			}
+			r, err := d.requests.Get(t.Context(), id)
+			if err != nil || r.State != request.WaitingIdentity {
+				t.Errorf("%+v, %v", r, err)
+			}
+			known, err := d.requests.Known(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, k := range known {
+				if k.Kind != identity.Phone || k.Trust != identity.Claimed {
+					t.Errorf("%s, %s: it leads to the former holder", k.Kind, k.Trust)
+				}
+			}
+			d.posted(by(former, strings.ReplaceAll(presses("6", chat.ProvePayload(id), 140), ines, other)))
+			if r, err := d.requests.Get(t.Context(), id); err != nil || r.Identity.Proven() {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if n := len(d.ledger(former)); n != before {
+				t.Errorf("%d events more with the former holder", n-before)
+			}
+		})
 	}
 }
 

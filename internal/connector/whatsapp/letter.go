@@ -14,9 +14,14 @@ const longestText = 4096
 
 // letter is about a request that the person has made in this chat. It is no
 // marketing: it needs no consent, and whoever has asked for silence gets it all the
-// same, because they have asked for it. Within the window it is a text; behind it,
+// same, because they have asked for it. Nothing goes to a number that somebody has
+// left: it may be another person who reads it. Within the window it is a text; behind it,
 // or where Meta says that the window is closed, the template carries it in short.
 func (s *Sender) letter(ctx context.Context, o *chat.Outgoing) (sending, string, error) {
+	left, err := s.Store.Left(ctx, chat.KinOf(s.Hasher, s.Line.Site.ID, s.Line.System, o.To).Silence)
+	if err != nil || left {
+		return nil, moved, err
+	}
 	open, err := s.window(ctx, o)
 	if err != nil {
 		return nil, "", err

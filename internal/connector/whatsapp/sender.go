@@ -52,6 +52,7 @@ const (
 	noTemplate   = "no_template"   // the window is closed, and systems.json has no answer in the language
 	tooLong      = "too_long"
 	interrupted  = "interrupted"
+	moved        = "moved"        // the person has left the number since, or somebody else before
 	foreign      = "another_site" // the number belongs to another site than the message
 )
 
@@ -171,6 +172,9 @@ func (s *Sender) prepare(ctx context.Context, o *chat.Outgoing) (sending, string
 		}
 	}
 	text := chat.Says(o.Purpose, o.Language, o.About)
+	if o.Purpose == chat.Left {
+		text += "\n" + s.Client.PrivacyURL
+	}
 	if o.Purpose != chat.Prove {
 		return s.text(o, text), "", nil
 	}
