@@ -64,9 +64,13 @@ func (d *Desk) confirm(ctx context.Context, l *Line, w who, m hook.Message, pend
 	if err == nil && waiting.Confirmed != nil && !slices.Contains(waiting.Confirmed.Confirms.Message.IDs, m.ID.Reveal()) {
 		return nil // an old button: it was pressed before, and says nothing new
 	}
+	ids := []string{m.ID.Reveal()}
+	if sent.Message != "" { // a word that answers no message does not tell what the invitation is called
+		ids = []string{sent.Message.Reveal(), m.ID.Reveal()}
+	}
 	_, err = d.Ledger.Confirm(ctx, l.Policy, pending, consent.Message{
 		Channel: consent.ByWhatsApp, Language: sent.Language, Wording: sent.Text, Template: sent.Template, TemplateVersion: sent.Version,
-		IDs: []string{sent.Message.Reveal(), m.ID.Reveal()}, SentAt: sent.Sent, AnsweredAt: m.At, Answer: m.Text,
+		IDs: ids, SentAt: sent.Sent, AnsweredAt: m.At, Answer: m.Text,
 	})
 	if errors.Is(err, consent.ErrLapsed) || errors.Is(err, consent.ErrWithdrawn) {
 		return d.reply(ctx, l, w, m, Late, pending.ID)
@@ -84,35 +88,48 @@ func (d *Desk) confirm(ctx context.Context, l *Line, w who, m hook.Message, pend
 }
 
 // yes answers the last invitation that is open. Without one it means nothing, and
-// neither does the answer to another message: the word says yes to that.
+// neither does the answer to another message: the word says yes to that. Where the
+// vendor's reply was lost nobody knows what the invitation is called, only what it
+// is not.
 func (d *Desk) yes(ctx context.Context, l *Line, w who, m hook.Message) error {
-	last, err := d.invited(ctx, w)
-	if last == nil || err != nil || m.About != "" && m.About != last.Message {
+	last, ours, err := d.invited(ctx, w, m.About)
+	if last == nil || err != nil {
 		return err
+	}
+	if m.About != "" && m.About != last.Message && (last.Message != "" || ours) {
+		return nil
 	}
 	return d.answer(ctx, l, w, m, last.About, true)
 }
 
-// invited is the last invitation that a person has got; nil when there is none.
-func (d *Desk) invited(ctx context.Context, w who) (*Outgoing, error) {
-	var last *Outgoing
+// invited is the last invitation that a person has got, or may have; nil when there
+// is none. ours reports whether a message of Avow's is known by an id.
+func (d *Desk) invited(ctx context.Context, w who, id redact.String) (last *Outgoing, ours bool, err error) {
 	for _, k := range w.kin {
 		const page = 100
 		for after, more := "", true; more; {
 			rows, next, err := d.Store.Rows(ctx, k.Person, after, page)
 			if err != nil {
-				return nil, err
+				return nil, false, err
 			}
 			for _, r := range rows {
-				if o := r.Outgoing; o != nil && o.Purpose == Invite && o.State == Sent && (last == nil || o.Sent.After(last.Sent)) {
+				o := r.Outgoing
+				if o == nil {
+					continue
+				}
+				ours = ours || id != "" && o.Message == id
+				if o.Purpose == Invite && mayHaveArrived[o.State] && (last == nil || o.Sent.After(last.Sent)) {
 					last = o
 				}
 			}
 			after, more = next, next != ""
 		}
 	}
-	return last, nil
+	return last, ours, nil
 }
+
+// mayHaveArrived are the states of a message that somebody may answer.
+var mayHaveArrived = map[State]bool{Sent: true, Sending: true, Unknown: true}
 
 // start is a person's own wish to get messages: it opens a consent that waits, so
 // that they are asked with all that the law wants them to know before they agree.

@@ -469,6 +469,52 @@ func TestTalk_answers(t *testing.T) {
 			}
 		})
 	}
+	for _, state := range []chat.State{chat.Sending, chat.Unknown} {
+		for about, want := range map[string]bool{"": true, "the invitation": true, "another message of ours": false} {
+			t.Run(fmt.Sprintf("a word about %q while the invitation is %s", about, state), func(t *testing.T) {
+				t.Parallel()
+				w := newTalk(t, fake.Options{})
+				w.Write(phone, "STOP") // answered by a message that is known
+				w.settle()
+				w.later(time.Minute)
+				w.Write(phone, "START")
+				w.settle()
+				w.later(time.Minute)
+				events := w.ledger(phone)
+				pending := &events[slices.IndexFunc(events, func(e consent.Event) bool { return e.OptIn != nil })]
+				if state == chat.Unknown {
+					w.Fail(fakekit.Failure{Route: "/{number}/messages", Status: 500, Applied: true})
+					if out := w.invite(pending); out.State != state {
+						t.Fatalf("%+v", out)
+					}
+					w.Mend()
+				} else { // the answer comes before the sender has written down what Meta has said
+					o, _, err := w.sender.Invite(t.Context(), pending)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if mine, err := w.messages.Take(t.Context(), o.Person, o.ID, "sender", w.door.now); !mine || err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.later(time.Minute)
+				post := strings.ReplaceAll(says("x", "Oui", 600), ines, strings.TrimPrefix(phone, "+"))
+				of := map[string]string{"the invitation": "wamid.invitation", "another message of ours": w.Inbox(phone)[0].ID}[about]
+				if of != "" {
+					post = strings.ReplaceAll(post, `"type":"text"`, `"context":{"id":"`+of+`"},"type":"text"`)
+				}
+				w.posted(post)
+				if s := w.decides(); s.Granted != want {
+					t.Fatalf("%+v", s)
+				}
+				for _, e := range w.ledger(phone) {
+					if e.Confirms != nil && slices.Contains(e.Confirms.Message.IDs, "") {
+						t.Errorf("%q", e.Confirms.Message.IDs)
+					}
+				}
+			})
+		}
+	}
 	t.Run("hidden number", func(t *testing.T) {
 		t.Parallel()
 		w := newTalk(t, fake.Options{})
