@@ -21,8 +21,9 @@ const (
 	pollers = "~poll"
 )
 
-// poll is the job of what was changed in a system: a no there is a no here, and
-// a flag that says something else than the ledger is set right.
+// poll is the job of what was changed in a system: where a flag says something else
+// than the ledger, mark looks at the person's records. What was listed may be old by
+// then: a no in the list may be one that the person has taken back meanwhile.
 type poll struct {
 	mark
 	ids   func(context.Context) ([]string, error) // of the sites
@@ -107,27 +108,11 @@ func (p poll) one(ctx context.Context, e outbox.Entry, system *request.System, s
 	if err != nil || !who.known || len(who.emails) == 0 {
 		return err
 	}
-	sort := outbox.Ref{Kind: outbox.Mark, ID: system.Name}.Sort()
-	last, err := p.last(ctx, who, sort)
-	if err != nil {
-		return err
-	}
 	answers, _ := who.answers(system, p.now())
-	var own []string
 	differs := false
 	for flag, yes := range f.Yes {
 		answer, asked := answers[flag]
-		switch {
-		case !asked || yes == answer:
-		case !yes && (connector.Marking{Last: last}).OwnNo(flag):
-			own = append(own, flag)
-		default:
-			differs = true
-		}
-	}
-	slices.Sort(own)
-	if err := p.object(ctx, site, who, system, own); err != nil {
-		return err
+		differs = differs || asked && yes != answer
 	}
 	if !differs {
 		return nil
