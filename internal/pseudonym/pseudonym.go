@@ -160,6 +160,15 @@ func appendPart(input []byte, part string) []byte {
 	return append(binary.BigEndian.AppendUint64(input, uint64(len(part))), part...)
 }
 
+// Derived reports whether a subject id has the form of those that a Hasher makes.
+// Which address it stands for is not told, and need not be known: it is nobody's
+// number but Avow's.
+func Derived(subjectID string) bool {
+	const made = 8
+	id, err := uuid.Parse(subjectID)
+	return err == nil && id.Version() == made && id.Variant() == uuid.RFC4122 && id.String() == subjectID
+}
+
 // uuidFrom shapes a hash as a UUIDv8 (RFC 9562 §5.8, vendor-specific content).
 func uuidFrom(sum [sha256.Size]byte) uuid.UUID {
 	var id uuid.UUID

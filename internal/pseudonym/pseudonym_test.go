@@ -56,6 +56,24 @@ func TestHasher_separatesSecretsSitesAndPurposes(t *testing.T) {
 	}
 }
 
+// What is made of an address is known for that; the company's own numbers are not.
+func TestDerived(t *testing.T) {
+	t.Parallel()
+	h, err := pseudonym.New(make([]byte, pseudonym.MinSecret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]bool{
+		h.EmailSubject("s", "x"): true, h.PhoneSubject("s", "x"): true, h.ChatSubject("s", "x"): true, h.KeySubject("s", "x"): true,
+		strings.ToUpper(h.EmailSubject("s", "x")): false, "{" + h.EmailSubject("s", "x") + "}": false,
+		h.ID(time.Unix(0, 0), "x"): false, "cust-881": false, "": false, "0b9aa7b4-8f0e-4f3e-9d5e-0c2f6f1c7a11": false,
+	} {
+		if got := pseudonym.Derived(id); got != want {
+			t.Errorf("%q: %v", id, got)
+		}
+	}
+}
+
 func TestHasher_ID(t *testing.T) {
 	t.Parallel()
 	h := hasher(t, strings.Repeat("a", 32))

@@ -12,6 +12,7 @@ import (
 	"github.com/avow-consent/avow/internal/consent"
 	"github.com/avow-consent/avow/internal/errs"
 	"github.com/avow-consent/avow/internal/identity"
+	"github.com/avow-consent/avow/internal/pseudonym"
 	"github.com/avow-consent/avow/internal/redact"
 )
 
@@ -342,7 +343,7 @@ func (p *person) identifiers(s connector.Subject) []identity.Identifier {
 			continue
 		}
 		add(identity.SubjectID, id)
-		if !p.derived(id) {
+		if !pseudonym.Derived(id.Reveal()) { // vendors know the company's own numbers only
 			add(identity.ExternalID, id)
 		}
 	}
@@ -350,16 +351,6 @@ func (p *person) identifiers(s connector.Subject) []identity.Identifier {
 		add(identity.Phone, p.phones[normal])
 	}
 	return list
-}
-
-// derived reports whether a subject id is one that Avow has made of an e-mail.
-func (p *person) derived(id redact.String) bool {
-	for normal := range p.emails {
-		if p.c.Hasher.EmailSubject(p.site, normal) == id.Reveal() {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *person) system() string { return cmp.Or(p.c.Options.Inventory.System, "ledger") }

@@ -169,6 +169,36 @@ func TestLocate_hiddenEmail(t *testing.T) {
 	}
 }
 
+// TestLocate_derived: what Avow has made of an address, or of nothing, is no number
+// of the company's, and no vendor is asked for it; the ledger is.
+func TestLocate_derived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const number, user = "+33612345678", "FR.1001x"
+	answer := func(subject string) {
+		s := submission(consent.Confirmed, subject, "", "true")
+		s.Act, s.Profile.Phones = consent.MessageReply, &consent.Phones{List: []consent.Phone{{Number: number}}}
+		w.post(s)
+	}
+	w.say(consent.Private, "crm-1", ines, "true")
+	made := []string{w.hasher.PhoneSubject(shop, number), w.hasher.ChatSubject(shop, user), w.hasher.KeySubject(shop, "key"), w.own(ines)}
+	for _, subject := range append(made, "crm-1") {
+		if subject != w.own(ines) {
+			answer(subject)
+		}
+	}
+	w.project()
+	s, _ := w.locate(of(ines))
+	for _, subject := range made {
+		if !contains(s.Of(identity.SubjectID), subject) || contains(s.Of(identity.ExternalID), subject) {
+			t.Errorf("%s: in the ledger %v, at vendors %v", subject, contains(s.Of(identity.SubjectID), subject), contains(s.Of(identity.ExternalID), subject))
+		}
+	}
+	if !contains(s.Of(identity.ExternalID), "crm-1") {
+		t.Error("the company's own number is not looked for")
+	}
+}
+
 // TestLocate_everybody: identifiers that reach too many subjects are nobody's.
 func TestLocate_everybody(t *testing.T) {
 	t.Parallel()
