@@ -268,8 +268,25 @@ func (c *Client) DeleteMedia(ctx context.Context, id redact.String) (bool, error
 	return true, nil
 }
 
-// pages bounds the list of blocked people: a hundred on each.
+// pages bounds a list of Meta's.
 const pages = 1000
+
+// paging is where a list goes on.
+type paging struct {
+	Cursors struct {
+		After string `json:"after"`
+	} `json:"cursors"`
+	Next string `json:"next"`
+}
+
+// after is the cursor of the next page; "" behind the last one, which has a cursor,
+// too.
+func (p paging) after() string {
+	if p.Next == "" {
+		return ""
+	}
+	return p.Cursors.After
+}
 
 // Blocked reports whether a person is on the number's block list.
 func (c *Client) Blocked(ctx context.Context, who redact.String) (bool, error) {
@@ -283,12 +300,7 @@ func (c *Client) Blocked(ctx context.Context, who redact.String) (bool, error) {
 			Data []struct {
 				ID string `json:"wa_id"`
 			} `json:"data"`
-			Paging struct {
-				Cursors struct {
-					After string `json:"after"`
-				} `json:"cursors"`
-				Next string `json:"next"`
-			} `json:"paging"`
+			Paging paging `json:"paging"`
 		}
 		if err := c.api.Get(ctx, route, &page); err != nil {
 			return "", err
@@ -296,10 +308,10 @@ func (c *Client) Blocked(ctx context.Context, who redact.String) (bool, error) {
 		for _, one := range page.Data {
 			found = found || "+"+one.ID == who.Reveal()
 		}
-		if found || page.Paging.Next == "" {
+		if found {
 			return "", nil
 		}
-		return page.Paging.Cursors.After, nil
+		return page.Paging.after(), nil
 	})
 	return found, err
 }
@@ -382,35 +394,44 @@ func (c *Client) Template(ctx context.Context, name, language string) (TemplateS
 	type button struct {
 		Text string `json:"text"`
 	}
-	var answer struct {
-		Data []struct {
-			Name       string `json:"name"`
-			Language   string `json:"language"`
-			Status     string `json:"status"`
-			Components []struct {
-				Text    string   `json:"text"`
-				Buttons []button `json:"buttons"`
-			} `json:"components"`
-		} `json:"data"`
-	}
-	if err := c.api.Get(ctx, kit.To("/{account}/message_templates", c.AccountID).With("name", name), &answer); err != nil {
-		return TemplateState{}, err
-	}
-	for _, t := range answer.Data {
-		if t.Name != name || t.Language != language { // the search finds parts of names
-			continue
+	var state TemplateState
+	err := kit.Walk(pages, func(cursor string) (string, error) {
+		route := kit.To("/{account}/message_templates", c.AccountID).With("name", name)
+		if cursor != "" {
+			route = route.With("after", cursor)
 		}
-		state := TemplateState{Approved: t.Status == "APPROVED"}
-		for _, part := range t.Components {
-			state.Stops = state.Stops || stopWord.MatchString(part.Text)
-			for _, b := range part.Buttons {
-				word, _ := chat.Keyword(b.Text)
-				state.Stops = state.Stops || word == chat.Stop
+		var page struct {
+			Data []struct {
+				Name       string `json:"name"`
+				Language   string `json:"language"`
+				Status     string `json:"status"`
+				Components []struct {
+					Text    string   `json:"text"`
+					Buttons []button `json:"buttons"`
+				} `json:"components"`
+			} `json:"data"`
+			Paging paging `json:"paging"`
+		}
+		if err := c.api.Get(ctx, route, &page); err != nil {
+			return "", err
+		}
+		for _, t := range page.Data {
+			if t.Name != name || t.Language != language { // the search finds parts of names
+				continue
 			}
+			state.Approved = t.Status == "APPROVED"
+			for _, part := range t.Components {
+				state.Stops = state.Stops || stopWord.MatchString(part.Text)
+				for _, b := range part.Buttons {
+					word, _ := chat.Keyword(b.Text)
+					state.Stops = state.Stops || word == chat.Stop
+				}
+			}
+			return "", nil
 		}
-		return state, nil
-	}
-	return TemplateState{}, nil
+		return page.Paging.after(), nil
+	})
+	return state, err
 }
 
 // stopWord is the instruction to stop in a text.

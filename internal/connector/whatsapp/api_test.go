@@ -334,6 +334,7 @@ func TestLinksNotice(t *testing.T) {
 	}
 }
 
+// A search finds parts of names, so what is looked for may stand on any page.
 func TestTemplate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, fake.Options{})

@@ -30,11 +30,11 @@ func (s *Server) seed() {
 	}
 	s.data.Templates = []Template{
 		Invitation["en"], Invitation["fr"], Answer["en"], Answer["fr"],
-		{Name: "offer", Language: "en_US", Status: "APPROVED", Category: "MARKETING", Body: "An offer: {{1}}. Reply STOP to stop."},
-		{Name: "offer", Language: "fr", Status: "APPROVED", Category: "MARKETING", Body: "Une offre : {{1}}. Répondez STOP pour arrêter."},
 		{Name: "offer_button", Language: "fr", Status: "APPROVED", Category: "MARKETING", Body: "Une offre", Buttons: []string{"Stop promotions"}},
 		{Name: "offer_endless", Language: "fr", Status: "APPROVED", Category: "MARKETING", Body: "Une offre non-STOPPABLE"},
 		{Name: "offer_draft", Language: "fr", Status: "PENDING", Category: "MARKETING", Body: "x"},
 		{Name: "offer_tired", Language: "fr", Status: "PAUSED", Category: "MARKETING", Body: "x"},
+		{Name: "offer", Language: "en_US", Status: "APPROVED", Category: "MARKETING", Body: "An offer: {{1}}. Reply STOP to stop."},
+		{Name: "offer", Language: "fr", Status: "APPROVED", Category: "MARKETING", Body: "Une offre : {{1}}. Répondez STOP pour arrêter."},
 	}
 }

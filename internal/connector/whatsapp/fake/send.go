@@ -214,12 +214,12 @@ func (s *Server) profile(r *http.Request) (int, any) {
 	return 200, map[string]any{"data": []any{map[string]any{"business_profile": p}}}
 }
 
-// templates is GET /{account}/message_templates.
+// templates is GET /{account}/message_templates: two on a page.
 func (s *Server) templates(r *http.Request) (int, any) {
 	if r.PathValue("account") != AccountID {
 		return missing()
 	}
-	list := []any{}
+	all := []any{}
 	for i, t := range s.data.Templates {
 		if name := r.URL.Query().Get("name"); name == "" || strings.Contains(t.Name, name) { // parts match
 			parts := []any{map[string]any{"type": "BODY", "text": t.Body}}
@@ -230,10 +230,20 @@ func (s *Server) templates(r *http.Request) (int, any) {
 				}
 				parts = append(parts, map[string]any{"type": "BUTTONS", "buttons": buttons})
 			}
-			list = append(list, map[string]any{"components": parts, "id": strconv.Itoa(i + 1), "name": t.Name, "language": t.Language, "status": t.Status, "category": t.Category})
+			all = append(all, map[string]any{"components": parts, "id": strconv.Itoa(i + 1), "name": t.Name, "language": t.Language, "status": t.Status, "category": t.Category})
 		}
 	}
-	return 200, map[string]any{"data": list}
+	const size = 2
+	from, _ := strconv.Atoi(r.URL.Query().Get("after"))
+	from = min(max(from, 0), len(all))
+	to := min(len(all), from+size)
+	paging := map[string]any{"cursors": map[string]any{"before": strconv.Itoa(from), "after": strconv.Itoa(to)}}
+	if to < len(all) {
+		next := r.URL.Query()
+		next.Set("after", strconv.Itoa(to))
+		paging["next"] = fakekit.Base(r) + r.URL.Path + "?" + next.Encode()
+	}
+	return 200, map[string]any{"data": all[from:to], "paging": paging}
 }
 
 // blocked is GET /{number}/block_users: two on a page.
