@@ -1,6 +1,9 @@
 package connector
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Inventory is what a record of processing (Art. 30) and an answer to an access
 // request (Art. 15) say of a system.
@@ -9,6 +12,7 @@ type Inventory struct {
 	Kind       string      `json:"kind"`   // which connector
 	Title      Text        `json:"title"`  // what the person is shown
 	Data       []Category  `json:"data"`
+	Basis      Text        `json:"-"` // legal basis of each category that states none of its own
 	Recipients []Text      `json:"recipients,omitempty"`
 	Flows      []Flow      `json:"flows,omitempty"`  // to other systems
 	Source     Text        `json:"source,omitempty"` // where the data comes from
@@ -24,11 +28,18 @@ type Inventory struct {
 
 // Complete adds what the connector knows of its vendor to what systems.json says.
 // What it can do is the connector's to say; its data, their source and the backups
-// are the company's, which may know better.
+// are the company's, which may know better. Only the company knows the legal basis of
+// what it keeps in a vendor's system.
 func (i Inventory) Complete(known Inventory) Inventory {
 	i.Does = known.Does
 	if len(i.Data) == 0 {
 		i.Data = known.Data
+	}
+	i.Data = slices.Clone(i.Data)
+	for n := range i.Data {
+		if len(i.Data[n].Basis) == 0 {
+			i.Data[n].Basis = i.Basis
+		}
 	}
 	if len(i.Source) == 0 {
 		i.Source = known.Source

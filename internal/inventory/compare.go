@@ -9,7 +9,8 @@ import (
 	"github.com/avow-consent/avow/internal/connector"
 )
 
-// Field is what of a system is looked for in a notice (Art. 13(1), (2) GDPR).
+// Field is what of a system is looked for in a notice (Art. 13(1), (2) GDPR), or is
+// missing in the record.
 type Field string
 
 // The fields.
@@ -19,6 +20,8 @@ const (
 	Data      Field = "data"
 	Purpose   Field = "purpose"
 	Retention Field = "retention"
+	Basis     Field = "basis"
+	Handover  Field = "flow"     // what a system hands to another, and to which
 	Transfer  Field = "transfer" // the country outside the European Economic Area
 )
 
@@ -51,6 +54,12 @@ func Compare(r Record, language, notice string) []Finding {
 			c.text(Data, d.Name, parts)
 			c.text(Purpose, d.Purpose, parts)
 			c.text(Retention, d.Retention, spans)
+			c.basis(d.Basis)
+		}
+		for _, f := range r.Flows {
+			if f.From == s.System {
+				c.flow(f, r.Systems)
+			}
 		}
 		if !s.EEA && s.Region != "" {
 			c.country(s.Region)
@@ -73,13 +82,68 @@ func (c *comparison) text(f Field, t connector.Text, split func(string) []string
 
 // look adds a finding, once for a system, if any of the parts is not found.
 func (c *comparison) look(f Field, text, language string, parts []string) {
-	missing := slices.DeleteFunc(parts, func(p string) bool { return says(c.notice, p) })
+	c.add(f, text, language, slices.DeleteFunc(parts, func(p string) bool { return says(c.notice, p) }))
+}
+
+func (c *comparison) add(f Field, text, language string, missing []string) {
 	key := strings.Join([]string{c.system, string(f), text}, "\x00")
 	if len(missing) == 0 || c.seen[key] {
 		return
 	}
 	c.seen[key] = true
 	c.list = append(c.list, Finding{c.system, f, text, language, missing})
+}
+
+// basis looks for the grounds that a text names (Art. 6(1) GDPR), however either of
+// them writes the reference, or for its words where it names none. One that nobody
+// has stated is missing in the record, not in the notice.
+func (c *comparison) basis(t connector.Text) {
+	text, language := in(t, c.language)
+	named := grounds(fold(text))
+	if len(named) == 0 {
+		c.look(Basis, text, language, parts(text))
+		return
+	}
+	told := grounds(c.notice)
+	c.add(Basis, text, language, slices.DeleteFunc(named, func(g string) bool { return slices.Contains(told, g) }))
+}
+
+// ground is a reference to one of the grounds of Art. 6(1) in a folded text: "art 6 1
+// b", "art 6 par 1 point b", "art 6 abs 1 lit b".
+var ground = regexp.MustCompile(`\b6 (?:(?:par|paragraph|paragraphe|al|alinea|abs|absatz|section) )?1 (?:(?:point|lit|litt|let|letter|lettre|buchstabe) )?([a-f])\b`)
+
+// grounds are those that a folded text refers to.
+func grounds(folded string) []string {
+	var list []string
+	for _, m := range ground.FindAllStringSubmatch(folded, -1) {
+		if g := "Art. 6(1)(" + m[1] + ")"; !slices.Contains(list, g) {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// flow looks for what is handed over, and for whom it is handed to: by any name that
+// the record has for them.
+func (c *comparison) flow(f Flow, systems []connector.Inventory) {
+	data, language := in(f.Data, c.language)
+	missing := parts(data)
+	names := []string{f.To}
+	for _, to := range systems {
+		if to.System != f.To {
+			continue
+		}
+		title, _ := in(to.Title, c.language)
+		names = []string{title, to.Kind}
+		if to.Processor != nil {
+			names = append(names, company(to.Processor.Name))
+		}
+	}
+	missing = slices.DeleteFunc(missing, func(p string) bool { return says(c.notice, p) })
+	if !slices.ContainsFunc(names, func(n string) bool { return says(c.notice, n) }) {
+		missing = append([]string{names[0]}, missing...)
+	}
+	c.add(Handover, f.To+": "+data, language, missing)
 }
 
 // country looks for any of the names of the country.

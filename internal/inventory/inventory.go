@@ -19,6 +19,7 @@ type Record struct {
 	Controller Controller            `json:"controller"`
 	Systems    []connector.Inventory `json:"systems"`
 	Flows      []Flow                `json:"flows"`
+	Missing    []Missing             `json:"missing"` // what nobody has stated
 }
 
 // Controller is who answers for the processing (Art. 30(1)(a)).
@@ -35,14 +36,26 @@ type Flow struct {
 	Data connector.Text `json:"data"`
 }
 
+// Missing is something that a category of data of a system does not say.
+type Missing struct {
+	System string         `json:"system"`
+	Field  Field          `json:"field"`
+	Data   connector.Text `json:"data"` // name of the category
+}
+
 // New puts a record together, its systems in the order of the configuration.
 func New(c request.Controller, systems []connector.Inventory, at time.Time) Record {
 	r := Record{
-		At: at.UTC().Truncate(time.Second), Controller: Controller{c.Name, c.Address, c.DPO}, Systems: systems, Flows: []Flow{},
+		At: at.UTC().Truncate(time.Second), Controller: Controller{c.Name, c.Address, c.DPO}, Systems: systems, Flows: []Flow{}, Missing: []Missing{},
 	}
 	for _, from := range systems {
 		for _, f := range from.Flows {
 			r.Flows = append(r.Flows, flows(from.System, f, systems)...)
+		}
+		for _, d := range from.Data {
+			if len(d.Basis) == 0 {
+				r.Missing = append(r.Missing, Missing{from.System, Basis, d.Name})
+			}
 		}
 	}
 	return r

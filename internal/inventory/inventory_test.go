@@ -36,9 +36,10 @@ const english = `<h1>Privacy notice</h1><script>var a = "Acme Translations"</scr
 <p>Our help desk is run by <b>Zen</b>desk in the U.S., on standard contractual clauses. ACME&nbsp;TRANSLATIONS helps us with languages.</p>
 <ul><li>tickets</li><li>your name, your <em>e&#45;mail</em> address and your tele&shy;phone number</li></ul>
 <p>We use them for customer
-support and keep them for <strong>30 days</strong>.</p>`
+support and keep them for <strong>30 days</strong>, on Article 6 (1) <i>lit. b</i> GDPR.</p>
+<p>Zoom gets the names of who registers.</p>`
 
-const french = "# Politique de confidentialité\n\nNotre assistance est assurée par **ZENDESK** aux Etats-Unis.\n\n* DEMANDES, nom, e-mail\n* *service client*, gardées 30 jours\n"
+const french = "# Politique de confidentialité\n\nNotre assistance est assurée par **ZENDESK** aux Etats-Unis.\n\n* DEMANDES, nom, e-mail\n* *service client*, gardées 30 jours, art. 6, § 1, point b), RGPD\n* Zoom : noms\n"
 
 func TestCompare(t *testing.T) {
 	t.Parallel()
@@ -60,14 +61,24 @@ func TestCompare_fields(t *testing.T) {
 	for field, cut := range map[inventory.Field]string{
 		inventory.Processor: "<b>Zen</b>desk", inventory.Recipient: "ACME", inventory.Data: "tickets</li>",
 		inventory.Purpose: "support", inventory.Retention: "30 ", inventory.Transfer: "U.S.",
+		inventory.Basis: "Article 6 (1)", inventory.Handover: "Zoom",
 	} {
 		found := inventory.Compare(record(), "en", strings.Replace(english, cut, "", 1))
 		if len(found) != 1 || found[0].Field != field || len(found[0].NotFound) != 1 {
 			t.Errorf("without %q: %+v", cut, found)
 		}
 	}
+	// What is handed over is looked for, too, and another ground is not the same.
+	found := inventory.Compare(record(), "en", strings.NewReplacer("the names", "something", "lit. b", "lit. f").Replace(english))
+	want := []inventory.Finding{
+		{System: "helpdesk", Field: inventory.Basis, Text: "=Art. 6(1)(b)", Language: "en", NotFound: []string{"Art. 6(1)(b)"}},
+		{System: "crm", Field: inventory.Handover, Text: "video: names", Language: "en", NotFound: []string{"names"}},
+	}
+	if !reflect.DeepEqual(found, want) {
+		t.Errorf("%+v", found)
+	}
 	// Parts of words do not count.
-	found := inventory.Compare(record(), "en", strings.Replace(english, "30 days", "130 days", 1))
+	found = inventory.Compare(record(), "en", strings.Replace(english, "30 days", "130 days", 1))
 	if len(found) != 1 || found[0].Field != inventory.Retention {
 		t.Errorf("130 days: %+v", found)
 	}
@@ -81,6 +92,36 @@ func TestCompare_otherLanguage(t *testing.T) {
 		if text := f.Field != inventory.Processor && f.Field != inventory.Transfer; text && f.Language != "en" {
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+// TestCompare_basisInWords: a basis without a reference is looked for by its words.
+func TestCompare_basisInWords(t *testing.T) {
+	t.Parallel()
+	r := record()
+	r.Systems[0].Data[0].Basis = both("your consent", "votre consentement")
+	if found := inventory.Compare(r, "en", english); len(found) != 1 || found[0].Field != inventory.Basis || found[0].NotFound[0] != "your consent" {
+		t.Errorf("%+v", found)
+	}
+	if found := inventory.Compare(r, "en", english+"We ask for your consent."); len(found) != 0 {
+		t.Errorf("%+v", found)
+	}
+}
+
+// TestNew_missing: a legal basis that nobody has stated is missing in the record.
+func TestNew_missing(t *testing.T) {
+	t.Parallel()
+	r := record()
+	if r.Missing == nil || len(r.Missing) != 0 {
+		t.Errorf("%+v", r.Missing)
+	}
+	r.Systems[0].Data[0].Basis = nil
+	want := []inventory.Missing{{System: "helpdesk", Field: inventory.Basis, Data: r.Systems[0].Data[0].Name}}
+	if got := inventory.New(request.Controller{}, r.Systems, r.At).Missing; !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if found := inventory.Compare(r, "en", english); len(found) != 0 {
+		t.Errorf("a notice cannot say what the record does not: %+v", found)
 	}
 }
 

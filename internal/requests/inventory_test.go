@@ -7,9 +7,50 @@ import (
 	"time"
 
 	"github.com/avow-consent/avow/internal/blob"
+	"github.com/avow-consent/avow/internal/connector"
 	"github.com/avow-consent/avow/internal/consent"
 	"github.com/avow-consent/avow/internal/dynamo"
+	"github.com/avow-consent/avow/internal/secret"
 )
+
+// A company states the legal basis of what a connector knows of a system, and nothing
+// else of that is lost; what it has not stated is listed.
+func TestInventory_basis(t *testing.T) {
+	t.Parallel()
+	d := newDoor(t)
+	system := func(name, more string) string {
+		return `{"name":"` + name + `","kind":"refdesk","secret":"x","config":{"base_url":"https://desk.example"},"processor":{"name":"Refdesk","dpa":"2025-03-01"},"region":"DE"` + more + `}`
+	}
+	put := func(systems ...string) {
+		t.Helper()
+		text := `{"controller":{"name":"Shop"},"systems":[` + strings.Join(systems, ",") + `]}`
+		if err := secret.NewStore(d.env.Config).Put(t.Context(), d.env.Getenv("SYSTEMS_SECRET"), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		*d.now = d.now.Add(time.Minute)
+	}
+	var shown struct {
+		Systems []connector.Inventory
+		Missing []struct{ System, Field string }
+	}
+	put(system("open", ""), system("stated", `,"basis":{"en":"Contract: Art. 6(1)(b) GDPR"}`))
+	a := d.ask("viewer", "GET", "/inventory", "")
+	if err := json.Unmarshal([]byte(a.Body), &shown); err != nil || a.Status != 200 || len(shown.Systems) != 3 {
+		t.Fatal(a.Status, a.Body, err)
+	}
+	open, stated := shown.Systems[1].Data, shown.Systems[2].Data
+	if len(open) == 0 || len(open) != len(stated) || len(shown.Missing) != len(open) {
+		t.Fatalf("%s", a.Body)
+	}
+	for i, missing := range shown.Missing {
+		if missing.System != "open" || missing.Field != "basis" {
+			t.Errorf("%+v", missing)
+		}
+		if stated[i].Basis.In("en") != "Contract: Art. 6(1)(b) GDPR" || stated[i].Retention.In("en") != open[i].Retention.In("en") {
+			t.Errorf("%+v", stated[i])
+		}
+	}
+}
 
 func TestInventory(t *testing.T) {
 	t.Parallel()

@@ -73,6 +73,9 @@ func TestParse_full(t *testing.T) {
 	if !inventory.EEA || inventory.Processor.Name != "Refdesk GmbH" || inventory.Title.In("fr") != "Assistance" || inventory.System != "helpdesk" {
 		t.Errorf("%+v", inventory)
 	}
+	if inventory.Basis.In("fr") != "Contrat : art. 6, § 1, b), RGPD" {
+		t.Errorf("%+v", inventory.Basis)
+	}
 	if social, _ := s.System("zendesk-message"); social.Inventory().EEA {
 		t.Error("the US lies in the EEA")
 	}
@@ -195,6 +198,7 @@ func TestParse_refuses(t *testing.T) {
 		"ledger's config":      {system(`"name":"ledger","kind":"ledger","config":{}`), `system "ledger": config is set`},
 		"name twice":           {`{"systems":[{` + byHand + `},{` + byHand + `}]}`, `system "paper": the name stands twice`},
 		"key of a system":      {system(refdesk + `,"regoin":"DE"`), `system "desk": unknown key "regoin"`},
+		"a basis in no tongue": {system(byHand + `,"basis":{"français":"x"}`), `system "paper": basis has a text in "français"`},
 		"no secret":            {system(`"name":"desk","kind":"refdesk"`), `system "desk": secret is missing`},
 		"the secret itself":    {system(`"name":"desk","kind":"refdesk","secret":"id:pass word"`), `never the secret itself`},
 		"secret for nothing":   {system(byHand + `,"secret":"x"`), `system "paper": secret is set`},

@@ -44,6 +44,7 @@ type System struct {
 	Secret     string          // of its credentials, behind the prefix of the stack; "" without
 	Config     json.RawMessage // the connector's own settings; it refuses what it does not know
 	Data       []connector.Category
+	Basis      connector.Text // of each category that states none of its own
 	Recipients []connector.Text
 	Source     connector.Text
 	Processor  *connector.Processor
@@ -62,7 +63,7 @@ type System struct {
 // what it can do, and what it holds where that is left open.
 func (s System) Inventory() connector.Inventory {
 	return connector.Inventory{
-		System: s.Name, Kind: s.Kind, Title: titleOf(s.Title, s.Name), Data: s.Data, Recipients: s.Recipients,
+		System: s.Name, Kind: s.Kind, Title: titleOf(s.Title, s.Name), Data: s.Data, Basis: s.Basis, Recipients: s.Recipients,
 		Source: s.Source, Processor: s.Processor, Region: s.Region, EEA: InEEA(s.Region), Transfer: s.Transfer,
 		Backups: s.Backups, Automated: s.Automated, Portable: s.Portable,
 	}
@@ -76,6 +77,7 @@ type entry struct {
 	Secret     string               `json:"secret"`
 	Config     json.RawMessage      `json:"config"`
 	Data       []connector.Category `json:"data"`
+	Basis      connector.Text       `json:"basis"`
 	Recipients []connector.Text     `json:"recipients"`
 	Source     connector.Text       `json:"source"`
 	Processor  *connector.Processor `json:"processor"`
@@ -150,7 +152,7 @@ func parseSystem(i int, text json.RawMessage) (System, error) {
 		}
 	}
 	s := System{
-		Name: e.Name, Kind: e.Kind, Title: e.Title, Secret: e.Secret, Config: e.Config, Data: e.Data,
+		Name: e.Name, Kind: e.Kind, Title: e.Title, Secret: e.Secret, Config: e.Config, Data: e.Data, Basis: e.Basis,
 		Recipients: e.Recipients, Source: e.Source, Processor: e.Processor, Region: e.Region, Transfer: e.Transfer,
 		Backups: e.Backups, Portable: e.Portable, DryRun: e.DryRun, Marks: map[string]string{},
 	}
@@ -274,7 +276,7 @@ func (e entry) checkData(where string) error {
 	if kinds[e.Kind].data && len(e.Data) == 0 {
 		return say(where, "data is missing: say which categories of personal data it holds, for what, and for how long")
 	}
-	fields := map[string]connector.Text{"title": e.Title, "source": e.Source, "backups": e.Backups}
+	fields := map[string]connector.Text{"title": e.Title, "basis": e.Basis, "source": e.Source, "backups": e.Backups}
 	for i, r := range e.Recipients {
 		fields[fmt.Sprintf("recipients[%d]", i)] = r
 	}

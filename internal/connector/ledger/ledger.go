@@ -147,22 +147,25 @@ func (c *Connector) Inventory() connector.Inventory {
 }
 
 var (
+	proving    = connector.Text{"en": "Legal obligation: Art. 6(1)(c) with Art. 7(1) GDPR", "fr": "Obligation légale : art. 6, § 1, c), et art. 7, § 1, RGPD"}
 	categories = []connector.Category{
 		{
 			Name:      connector.Text{"en": "Consents and refusals: what was chosen, when, how, and which texts applied", "fr": "Consentements et refus : ce qui a été choisi, quand, comment, et quels textes s'appliquaient"},
 			Purpose:   connector.Text{"en": "To show that consent was given or refused, and to respect it", "fr": "Démontrer que le consentement a été donné ou refusé, et le respecter"},
 			Retention: connector.Text{"en": "As long as the consent is relied on, and until a request for erasure", "fr": "Tant que le consentement est utilisé, et jusqu'à une demande d'effacement"},
-			Basis:     connector.Text{"en": "Legal obligation: Art. 6(1)(c) with Art. 7(1) GDPR", "fr": "Obligation légale : art. 6, § 1, c), et art. 7, § 1, RGPD"},
+			Basis:     proving,
 		},
 		{
 			Name:      connector.Text{"en": "Identity: e-mail, names, telephone numbers, the number you have with us", "fr": "Identité : e-mail, noms, numéros de téléphone, votre numéro chez nous"},
 			Purpose:   connector.Text{"en": "To know whose choice it is", "fr": "Savoir de qui émane le choix"},
 			Retention: connector.Text{"en": "As long as the consents", "fr": "Aussi longtemps que les consentements"},
+			Basis:     proving,
 		},
 		{
 			Name:      connector.Text{"en": "Proofs: the form as it was shown, what was entered, signed documents, IP address", "fr": "Preuves : le formulaire tel qu'il a été affiché, la saisie, les documents signés, l'adresse IP"},
 			Purpose:   connector.Text{"en": "To prove the consent", "fr": "Prouver le consentement"},
 			Retention: connector.Text{"en": "As long as the consents", "fr": "Aussi longtemps que les consentements"},
+			Basis:     proving,
 		},
 	}
 	source  = connector.Text{"en": "Yourself, through forms and messages, and our own systems", "fr": "Vous-même, par des formulaires et des messages, et nos propres systèmes"}

@@ -64,8 +64,7 @@ func New(inventory connector.Inventory, text json.RawMessage) (*Connector, error
 	if len(c.Identifiers) == 0 {
 		return nil, errs.New(errs.Invalid, "system %q: config.identifiers is empty: nobody could be found", inventory.System)
 	}
-	inventory.Does = nil
-	return &Connector{inventory: inventory, config: c}, nil
+	return &Connector{inventory: inventory.Complete(connector.Inventory{}), config: c}, nil
 }
 
 // Inventory implements connector.Connector. It can do nothing by itself.
