@@ -138,6 +138,7 @@ func TestForm_neverCaptured(t *testing.T) {
 	fields := map[string]string{
 		"pw": `type="password"`, "upload": `type="file"`, "card": `autocomplete="cc-number"`, "holder": `autocomplete="section-a billing cc-name"`,
 		"otp": `autocomplete="one-time-code"`, "one_time_code": ``, "card_number": ``, "cvc": ``, "g-recaptcha-response": ``, "plain_pw": `autocomplete="current-password"`, "shown": `type="password"`,
+		"cvv2": ``, "cardCvc": ``, "otpCode": ``, "otp1": ``, "totp": ``, "cc_number": ``, "ccnumber": ``, "oneTimeCode": ``, "user_pin": ``, "csrf_token": ``,
 	}
 	var body, names strings.Builder
 	for name, attributes := range fields {
@@ -172,6 +173,32 @@ function go() { avow.submit({form: {selector: "f", map: {subject: {` + names.Str
 	}
 	if strings.Contains(form, "hunter2") || strings.Contains(form, "snippet.go") {
 		t.Errorf("the form's proof holds a secret: %s", form)
+	}
+	quiet(t, tab)
+}
+
+// A name that only looks like that of a secret loses nothing, and a tick is none whatever its name says.
+func TestForm_captured(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	var body strings.Builder
+	want := map[string]any{}
+	for _, name := range []string{"annonces", "alerte_annonces", "renonce_retractation", "optin", "opinion", "footprint", "otp_by_sms"} {
+		body.WriteString(`<input type="checkbox" name="` + name + `" data-cons-preference="` + name + `" checked>`)
+		want[name] = true
+	}
+	for _, name := range []string{"phone_time", "no_annonce", "opinions", "verification_code", "security_code", "smsCode"} {
+		body.WriteString(`<input name="` + name + `" data-cons-preference="` + name + `" value="x">`)
+		want[name] = "x"
+	}
+	tab := site{body: `<form id="f">` + body.String() + `</form>`, after: started + `avow.submit({form: "f"});`}.open(t, r.URL)
+	p := r.one()
+	if diff := cmp.Diff(want, p.body["preferences"]); diff != "" {
+		t.Errorf("preferences (-want +got):\n%s", diff)
+	}
+	content, _ := p.proof(t)
+	if diff := cmp.Diff(want, content); diff != "" {
+		t.Errorf("content (-want +got):\n%s", diff)
 	}
 	quiet(t, tab)
 }

@@ -48,12 +48,14 @@ export function oneOf(names: string): (name: string) => boolean {
 
 const isUnreadable = oneOf('password file submit button image reset fieldset output');
 /** Of `autocomplete` and name: cards, one-time codes, passwords, captcha answers, tokens against forgery. */
-const SENSITIVE = /\bcc-|one.?time|passw|card.?num|captcha|turnstile|[cx]srf|nonce|(\b|_)(otp|cvc|cvv|pin)(\b|_)/i;
+const SENSITIVE = /\bcc-|passw|c(ard|c).?num|captcha|turnstile|[cx]srf|cvc|cvv|(\b|_)(one.?time|t?otp|pin(\b|_))/i;
+/** What has nothing typed in it, and so no secret, whatever its name says: a tick must not get lost. */
+export const isChoice = oneOf('checkbox radio');
 
 const nameOf = (f: Field): string => f.name || f.id;
 
 const isCapturable = (f: Field): boolean =>
-  !isUnreadable(f.type) && !SENSITIVE.test(f.autocomplete + ' ' + nameOf(f)) && !isSecret(f);
+  isChoice(f.type) || !(isUnreadable(f.type) || SENSITIVE.test(f.autocomplete + ' ' + nameOf(f)) || isSecret(f));
 
 /** The fields of a form, or of any element, that may be read at all. */
 export function fieldsOf(root: Element): Field[] {

@@ -1,6 +1,6 @@
 // The form as it was shown, written so that everybody who was shown the same form yields the same bytes.
 
-import { isSecret, oneOf } from './form';
+import { isChoice, isSecret, oneOf } from './form';
 
 // Only what a person perceives, or what ties a label to its box, in this order; classes and styles follow
 // typing and window size, and other attributes carry nonces and tokens.
@@ -9,7 +9,6 @@ const KEPT =
 const isDropped = oneOf('script style template noscript iframe');
 const isVoid = oneOf('input br hr img');
 const isButtonType = oneOf('submit button reset image');
-const isChoice = oneOf('checkbox radio');
 const SCRIPT = /^\s*javascript:/i;
 /** Values in an address that are long enough to name one visitor. */
 const TOKEN = /=[\w.~%+-]{20,}/g;
