@@ -65,10 +65,10 @@ function onSubmit(event: Event): void {
     guarded(entry => {
       if (!entry.args.submitElement) return;
       const element: any = find(entry.args.submitElement);
-      const own = element && element.form;
+      const own = element?.form;
       if (event.target !== find(formTarget(entry.args.form)) && event.target !== own) return;
       // Another button of the same form is another act.
-      if (submitter && element && isSubmitter(element) && own === event.target && submitter !== element) return;
+      if (submitter && own === event.target && isSubmitter(element) && submitter !== element) return;
       entry.settle = undefined;
       record(entry.args, entry.callbacks);
     }),

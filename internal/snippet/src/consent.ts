@@ -8,8 +8,10 @@ import { markup } from './markup';
 import { add } from './outbox';
 import { stamp } from './post';
 
-/** The same form with the same values within this time is the same act (double click, click and submit). */
-const SAME_ACT_MS = 2000;
+const enum Limit {
+  /** The same form with the same values within this time is the same act (double click, click and submit). */
+  SAME_ACT_MS = 2000,
+}
 
 let settings: Partial<Options> = {};
 
@@ -56,7 +58,7 @@ export function take(args: Args): (callbacks?: Callbacks) => Chain {
   return callbacks => {
     // The form's proof is among the values: another form is another act.
     const values = JSON.stringify(body);
-    recent = recent.filter(r => Math.abs(at - r.at) < SAME_ACT_MS);
+    recent = recent.filter(r => Math.abs(at - r.at) < Limit.SAME_ACT_MS);
     const same = root && recent.find(r => r.values === values);
     const act = same ? same.act : newAct();
     if (!same) {

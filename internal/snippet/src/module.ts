@@ -1,5 +1,6 @@
 // avow.mjs: the same as avow.js, for pages that import modules.
 
+import { guarded } from './log';
 import { start } from './start';
 
-export default start(import.meta.url);
+export default guarded(start)(import.meta.url);

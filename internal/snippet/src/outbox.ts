@@ -12,13 +12,15 @@ import { Answer, beacon, Destination, post, stamp, survives, write } from './pos
 import { forget, Item, keep, PREFIX, read, readAll } from './store';
 import { uuid7 } from './uuid';
 
-/** After so many failures in a row the page is told that its consents wait. */
-const PATIENCE = 3;
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 60000;
-const BUSY_PAUSE_MS = 10000;
-/** No site takes a key that is older than a year (and a day, for time zones). */
-const TOO_OLD_MS = 366 * 86400000;
+const enum Limit {
+  /** After so many failures in a row the page is told that its consents wait. */
+  PATIENCE = 3,
+  FIRST_PAUSE_MS = 500,
+  LONGEST_PAUSE_MS = 60000,
+  BUSY_PAUSE_MS = 10000,
+  /** No site takes a key that is older than a year (and a day, for time zones). */
+  TOO_OLD_MS = 366 * 86400000,
+}
 const NO_ANSWER = 'no answer from the server';
 
 const me = uuid7(Date.now());
@@ -59,7 +61,7 @@ export function add(body: Body, at: number, act: Act, aside?: boolean): void {
   item.by = me;
   hold();
   pending.push(item);
-  if (!timer && !navigator.onLine) rest(PATIENCE);
+  if (!timer && !navigator.onLine) rest(Limit.PATIENCE);
   flush();
   if (flying !== item) save(item);
   if (timer) announce({ status: 0, message: NO_ANSWER });
@@ -93,7 +95,7 @@ function settle(item: Item, { status, data }: Answer, first: boolean): void {
   const ok = status > 0 && status < 300;
   if (!ok) data = { message: status ? 'the server answered ' + status : NO_ANSWER, ...data, status };
   if (!status || status >= 500 || status === 408 || status === 425 || status === 429) {
-    rest(failures + 1, status === 429 ? BUSY_PAUSE_MS : 0);
+    rest(failures + 1, status === 429 ? Limit.BUSY_PAUSE_MS : 0);
     announce(data);
     return;
   }
@@ -104,7 +106,7 @@ function settle(item: Item, { status, data }: Answer, first: boolean): void {
 /** Waits before anything is sent again, longer after each failure. */
 function rest(times: number, least = 0): void {
   failures = times;
-  const pause = Math.min(FIRST_PAUSE_MS * 4 ** (failures - 1), LONGEST_PAUSE_MS);
+  const pause = Math.min(Limit.FIRST_PAUSE_MS * 4 ** (failures - 1), Limit.LONGEST_PAUSE_MS);
   timer = setTimeout(wake, Math.max(pause, least) * (1 + Math.random())) as any;
 }
 
@@ -116,7 +118,7 @@ export function wake(): void {
 
 /** Tells the page of everything that waits, after more than a hiccup. */
 function announce(problem: object): void {
-  if (failures >= PATIENCE) pending.forEach(item => acts[item.id].tell(false, { ...problem, queued: true }));
+  if (failures >= Limit.PATIENCE) pending.forEach(item => acts[item.id].tell(false, { ...problem, queued: true }));
 }
 
 /**
@@ -132,7 +134,7 @@ function restamp(item: Item, serverTime: number, first: boolean): boolean {
     return true;
   }
   // The first attempt met a server's clock that showed sent + skew.
-  if (!first && item.at < serverTime && item.sent! + skew - item.at < TOO_OLD_MS) {
+  if (!first && item.at < serverTime && item.sent! + skew - item.at < Limit.TOO_OLD_MS) {
     log(WARN, 'perhaps recorded');
     return false;
   }

@@ -2,9 +2,11 @@
 
 import { Body } from './avow';
 
-/** Browsers refuse keepalive bodies above 64 KiB. */
-const KEEPALIVE_BYTES = 60000;
-const TIMEOUT_MS = 30000;
+const enum Limit {
+  /** Browsers refuse keepalive bodies above 64 KiB. */
+  KEEPALIVE_BYTES = 60000,
+  TIMEOUT_MS = 30000,
+}
 
 // Taken at load, so that a page that replaces fetch later does not change how consents are sent.
 const fetch = window.fetch;
@@ -33,7 +35,7 @@ export const stamp = (ms: number): string => new Date(ms).toISOString();
 
 /** Whether the browser goes on sending it when the page is left. */
 export const survives = (text: string): boolean =>
-  text.length < KEEPALIVE_BYTES / 3 || new TextEncoder().encode(text).length < KEEPALIVE_BYTES;
+  new TextEncoder().encode(text).length < Limit.KEEPALIVE_BYTES;
 
 /** Posts a consent; the request leaves in this very call. */
 export async function post(letter: Letter): Promise<Answer> {
@@ -46,7 +48,7 @@ export async function post(letter: Letter): Promise<Answer> {
       body,
       keepalive: survives(body),
       credentials: 'omit',
-      signal: AbortSignal.timeout?.(TIMEOUT_MS),
+      signal: AbortSignal.timeout?.(Limit.TIMEOUT_MS),
     });
     return { status: response.status, data: await response.json().catch(() => {}) };
   } catch {

@@ -15,7 +15,7 @@ import { takeOver } from './queue';
 const NAME = /\/[^/?#]*([?#].*)?$/;
 
 /** Starts on a page, once. The API is where this script came from, unless its tag or the page says otherwise. */
-function begin(file: string, endpoint?: string): any {
+export function start(file: string, endpoint?: string): any {
   const avow = own();
   if (avow.sendData) return avow; // a second script tag
   const iub = ((window as any)._iub ||= {});
@@ -48,5 +48,3 @@ function begin(file: string, endpoint?: string): any {
   takeOver([iub, avow], avow);
   return avow;
 }
-
-export const start = guarded(begin);

@@ -4,7 +4,9 @@ import { Letter } from './post';
 
 /** Of the names in localStorage, and of the locks that say which page is alive. */
 export const PREFIX = 'avow:';
-const MOST = 500;
+const enum Limit {
+  ITEMS = 500,
+}
 
 export interface Item extends Letter {
   /** Its first idempotency key: its name in the store, and its place in the order. */
@@ -42,7 +44,7 @@ export function readAll(): Item[] {
 /** Keeps an item, or its new state; false when it could not be. */
 export function keep(item: Item): boolean {
   return !!attempt(storage => {
-    if (!read(item.id) && names(storage).length >= MOST) return false;
+    if (!read(item.id) && names(storage).length >= Limit.ITEMS) return false;
     storage.setItem(PREFIX + item.id, JSON.stringify(item));
     return true;
   });
