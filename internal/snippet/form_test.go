@@ -132,6 +132,29 @@ avow.submit({form: {selector: "f", map: {preferences: map}}});`,
 	quiet(t, tab)
 }
 
+// Boxes of one name are a question each where each says which.
+func TestValues_boxesOfOneName(t *testing.T) {
+	t.Parallel()
+	r := newRecorder(t)
+	tab := site{
+		body: `<form id="f">
+<input type="checkbox" name="optin[]" value="mail" data-cons-preference="mail" id="yes"><input type="checkbox" name="optin[]" value="sms" data-cons-preference="sms">
+</form>`,
+		after: started + `function go() { avow.submit({form: "f"}); }`,
+	}.open(t, r.URL)
+	tab.Click("#yes")
+	tab.Script(`go()`)
+	p := r.one()
+	if diff := cmp.Diff(map[string]any{"mail": true, "sms": false}, p.body["preferences"]); diff != "" {
+		t.Errorf("preferences (-want +got):\n%s", diff)
+	}
+	content, _ := p.proof(t)
+	if diff := cmp.Diff(map[string]any{"optin[]": []any{"mail"}}, content); diff != "" {
+		t.Errorf("content (-want +got):\n%s", diff)
+	}
+	quiet(t, tab)
+}
+
 func TestForm_neverCaptured(t *testing.T) {
 	t.Parallel()
 	r := newRecorder(t)

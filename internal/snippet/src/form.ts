@@ -79,7 +79,8 @@ function groups(fields: Field[], attribute: string, map: Record<string, string> 
   const found: Record<string, Field[]> = {};
   fields.forEach(f => {
     const key = f.getAttribute('data-cons-' + attribute);
-    if (key) found[key] ||= f.name ? named(fields, f.name) : [f];
+    // Check boxes of one name are a question each.
+    if (key) found[key] ||= f.name && f.type !== 'checkbox' ? named(fields, f.name) : [f];
   });
   each(map, (key, name) => {
     const group = named(fields, name);
