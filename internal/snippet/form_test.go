@@ -99,6 +99,9 @@ func TestValues(t *testing.T) {
 <input type="checkbox" name="others[]" value="a"><input type="checkbox" name="others[]" value="b" checked>
 <input type="hidden" name="pair" value="0"><input type="checkbox" name="pair" value="1" checked>
 <input type="hidden" name="pair_off" value="0"><input type="checkbox" name="pair_off" value="1">
+<input type="hidden" name="rails_radio" value=""><input type="radio" name="rails_radio" value="a"><input type="radio" name="rails_radio" value="b" checked>
+<input type="hidden" name="rails_unanswered" value=""><input type="radio" name="rails_unanswered" value="a"><input type="radio" name="rails_unanswered" value="b">
+<input type="hidden" name="rails_many[]" value=""><select name="rails_many[]" multiple><option selected>fr</option><option>en</option></select>
 <input type="radio" name="contact" value="mail"><input type="radio" name="contact" value="phone" checked>
 <input type="radio" name="unanswered" value="a"><input type="radio" name="unanswered" value="b">
 <select name="often"><option value="w">Weekly</option><option value="m" selected>Monthly</option></select>
@@ -109,13 +112,14 @@ line by line</textarea>
 <input type="hidden" name="campaign" value="spring"><input type="hidden" name="csrf" value="9f3c">
 </form><input type="date" name="day" form="f" value="2026-02-03">`,
 		after: started + `
-var names = ["yes", "no", "topics[]", "others[]", "pair", "pair_off", "contact", "unanswered", "often", "words", "names[]", "campaign", "day"], map = {};
+var names = ["yes", "no", "topics[]", "others[]", "pair", "pair_off", "rails_radio", "rails_unanswered", "rails_many[]", "contact", "unanswered", "often", "words", "names[]", "campaign", "day"], map = {};
 names.forEach(function (n) { map[n] = n; });
 avow.submit({form: {selector: "f", map: {preferences: map}}});`,
 	}.open(t, r.URL)
 	p := r.one()
 	want := map[string]any{
 		"yes": true, "no": false, "topics[]": true, "others[]": false, "pair": true, "pair_off": false,
+		"rails_radio": "b", "rails_many[]": []any{"fr"},
 		"contact": "phone", "often": "m", "words": "As is,\nline by line", "names[]": "Ana", "campaign": "spring", "day": "2026-02-03",
 	}
 	if diff := cmp.Diff(want, p.body["preferences"]); diff != "" {

@@ -66,9 +66,15 @@ export function fieldsOf(root: Element): Field[] {
   return (Array.from(all) as Field[]).filter(isCapturable);
 }
 
+/**
+ * The fields of a name. Forms often put a hidden "0" or blank beside what the person saw, so that "no" is sent too: it
+ * is left out.
+ */
 function named(fields: Field[], name: string): Field[] {
   const found = fields.filter(f => f.name === name);
-  return found.length ? found : fields.filter(f => f.id === name);
+  const all = found[0] ? found : fields.filter(f => f.id === name);
+  const seen = all.filter(f => f.type !== 'hidden');
+  return seen[0] ? seen : all;
 }
 
 const each = <V>(map: Record<string, V>, use: (key: string, value: V) => void): void =>
@@ -80,7 +86,7 @@ function groups(fields: Field[], attribute: string, map: Record<string, string> 
   fields.forEach(f => {
     const key = f.getAttribute('data-cons-' + attribute);
     // Check boxes of one name are a question each.
-    if (key) found[key] ||= f.name && f.type !== 'checkbox' ? named(fields, f.name) : [f];
+    if (key) found[key] ||= f.name && !isBox(f) ? named(fields, f.name) : [f];
   });
   each(map, (key, name) => {
     const group = named(fields, name);
@@ -91,24 +97,28 @@ function groups(fields: Field[], attribute: string, map: Record<string, string> 
 
 const isChecked = (f: Field): boolean => (f as HTMLInputElement).checked;
 
-function text(field: Field): unknown {
-  return field.type === 'select-multiple' ? Array.from((field as HTMLSelectElement).selectedOptions, o => o.value) : field.value;
+const isBox = (f: Field): boolean => f.type === 'checkbox';
+
+function value(f: Field): unknown {
+  if (isBox(f)) return isChecked(f);
+  return f.type === 'select-multiple' ? Array.from((f as HTMLSelectElement).selectedOptions, o => o.value) : f.value;
 }
+
+/** The field that answers for a group; none while no radio button of it is chosen. */
+const speaker = (group: Field[]): Field | undefined =>
+  group.find(isBox) || (group[0].type === 'radio' ? group.find(isChecked) : group[0]);
 
 /** The one value a group of fields under one name stands for; undefined when nothing was chosen. */
 function answer(group: Field[]): unknown {
-  // Forms often put a hidden "0" beside a checkbox, so that "no" is sent too: the box is what the person saw.
-  const box = group.find(f => f.type === 'checkbox');
-  if (box) return isChecked(box);
-  if (group[0].type === 'radio') return group.find(isChecked)?.value;
-  return text(group[0]);
+  const f = speaker(group);
+  return f && value(f);
 }
 
 /** Everything a group says: all ticked choices, all texts. */
 function entered(group: Field[]): unknown {
-  const boxes = group.filter(f => f.type === 'checkbox');
-  if (boxes.length > 1) return boxes.filter(isChecked).map(b => b.value);
-  return boxes.length || group.length < 2 || group[0].type === 'radio' ? answer(group) : group.map(text);
+  const boxes = group.filter(isBox);
+  if (boxes[1]) return boxes.filter(isChecked).map(b => b.value);
+  return group[1] && group[0].type !== 'radio' ? group.map(value) : answer(group);
 }
 
 export interface Reading {
