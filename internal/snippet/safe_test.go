@@ -219,6 +219,7 @@ func TestDoubts(t *testing.T) {
 <label><input type="checkbox" name="undone" checked> Pre-ticked, and unticked</label>
 <label><input type="checkbox" name="redone" checked> Pre-ticked, unticked and ticked</label>
 <span hidden><label><input type="checkbox" name="unseen"> Ticked by the page where nobody sees it</label></span>
+<input type="hidden" name="secretly" value="1"><input type="hidden" name="paired" value="0"><label><input type="checkbox" name="paired"> Beside a hidden no</label>
 <label><input type="checkbox" name="styled" hidden id="styled"> A box that only its label shows</label>
 <label><input type="checkbox" name="honest"> Ticked by the person</label>
 </form>`
@@ -226,8 +227,8 @@ func TestDoubts(t *testing.T) {
 		option string
 		left   map[string]any
 	}{
-		"recorded": {"", map[string]any{"kept": true, "undone": false, "redone": true, "unseen": true, "styled": true, "honest": true}},
-		"left out": {`, doubtful: "omit"`, map[string]any{"undone": false, "redone": true, "styled": true, "honest": true}},
+		"recorded": {"", map[string]any{"kept": true, "undone": false, "redone": true, "unseen": true, "secretly": "1", "paired": false, "styled": true, "honest": true}},
+		"left out": {`, doubtful: "omit"`, map[string]any{"undone": false, "redone": true, "paired": false, "styled": true, "honest": true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -237,7 +238,7 @@ func TestDoubts(t *testing.T) {
 				body:   form,
 				after: `avow.init({api_key: "` + publicKey + `"` + c.option + `});
 document.querySelector("[name=unseen]").checked = true;
-function go() { var map = {}; "kept undone redone unseen styled honest".split(" ").forEach(function (n) { map[n] = n; }); avow.submit({form: {selector: "f", map: {preferences: map}}}); }`,
+function go() { var map = {}; "kept undone redone unseen secretly paired styled honest".split(" ").forEach(function (n) { map[n] = n; }); avow.submit({form: {selector: "f", map: {preferences: map}}}); }`,
 			}.open(t, r.URL)
 			for _, box := range []string{"[name=undone]", "[name=redone]", "[name=redone]", "label:has(#styled)", "[name=honest]"} {
 				tab.Click(box)
@@ -248,10 +249,10 @@ function go() { var map = {}; "kept undone redone unseen styled honest".split(" 
 				t.Errorf("preferences (-want +got):\n%s", diff)
 			}
 			text := p.body["proofs"].([]any)[0].(map[string]any)["content"].(string)
-			if !strings.Contains(text, `"pre_ticked":["kept"],"hidden":["unseen"]`) || !strings.Contains(text, `"kept":true`) {
+			if !strings.Contains(text, `"pre_ticked":["kept"],"hidden":["unseen","secretly"]`) || !strings.Contains(text, `"kept":true`) {
 				t.Errorf("content: %s", text)
 			}
-			if got := browser.Eval[string](tab, `logged.join()`); got != "avow: doubtful: kept,unseen" {
+			if got := browser.Eval[string](tab, `logged.join()`); got != "avow: doubtful: kept,unseen,secretly" {
 				t.Errorf("log: %s", got)
 			}
 			quiet(t, tab)

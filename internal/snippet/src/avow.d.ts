@@ -90,7 +90,7 @@ export interface Options {
   /** Record the page's address, without query and fragment, or its title, beside the proof. Default: false. */
   page_url?: boolean;
   page_title?: boolean;
-  /** What becomes of a ticked box that was pre-ticked or never visible: recorded as it is, or left out of the preferences. Default: record. */
+  /** What becomes of a ticked box that was pre-ticked or never visible, and of a hidden field as a preference: recorded as it is, or left out of the preferences. Default: record. */
   doubtful?: 'record' | 'omit';
 }
 

@@ -17,12 +17,15 @@ function isVisible(element: Element): unknown {
   return e.checkVisibility?.({ visibilityProperty: true }) ?? e.getClientRects()[0];
 }
 
-/** What speaks against the tick of a box; a styled box is often invisible itself, and its label is what is seen. */
-export function doubtsOf(ticked: Element | undefined): Doubt[] {
-  const box = ticked as HTMLInputElement | undefined;
+/**
+ * What speaks against the yes of a field: a tick, or a hidden field's value. A styled box is often invisible itself, and
+ * its label is what is seen.
+ */
+export function doubtsOf(field: Element | undefined): Doubt[] {
+  const box = field as HTMLInputElement | undefined;
   const doubts: Doubt[] = [];
-  if (!box || touched.has(box)) return doubts;
+  if (!box || touched.has(box) || !(box.checked || box.type === 'hidden')) return doubts;
   if (box.defaultChecked) doubts.push('pre_ticked');
-  if (box.type === 'hidden' || ![box, ...(box.labels || [])].some(isVisible)) doubts.push('hidden');
+  if (![box, ...(box.labels || [])].some(isVisible)) doubts.push('hidden');
   return doubts;
 }

@@ -146,7 +146,7 @@ export function readForm(root: Element, map: FieldMap): Reading {
   });
   each(groups(fields, 'preference', map.preferences), (key, group) => {
     reading.preferences[key] = take(group);
-    doubtsOf(group.find(isChecked)).forEach(doubt => (reading.doubts[doubt] ||= []).push(key));
+    doubtsOf(speaker(group)).forEach(doubt => (reading.doubts[doubt] ||= []).push(key));
   });
 
   const shown: Record<string, Field[]> = {};
