@@ -96,6 +96,15 @@ func TestLoad_oneConsentPerAct(t *testing.T) {
 			 go.addEventListener("mousedown", function () {});`,
 			func(tab *browser.Tab) { tab.Click("#go") },
 		},
+		"the page handles the click, sends by itself, and empties the form": {
+			`go.addEventListener("click", function (e) { e.preventDefault(); form.reset(); });`,
+			func(tab *browser.Tab) { tab.Click("#go") },
+		},
+		"the page makes the form valid and sends it by itself": {
+			`var mail = document.getElementById("mail"); mail.pattern = "nothing";
+			 go.addEventListener("click", function (e) { e.preventDefault(); mail.pattern = ".*"; form.submit(); });`,
+			func(tab *browser.Tab) { tab.Click("#go") },
+		},
 		"the page disables the button and sends the form itself": {
 			`go.addEventListener("click", function () { go.disabled = true; form.submit(); });`,
 			func(tab *browser.Tab) { tab.Click("#go") },
@@ -138,20 +147,34 @@ func TestLoad_oneConsentPerAct(t *testing.T) {
 // What the browser does not send, and what another button sends, is not this act.
 func TestLoad_notAnAct(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]func(*browser.Tab){
-		"invalid form": func(tab *browser.Tab) { tab.Click("#go") },
-		"another button": func(tab *browser.Tab) {
+	for name, c := range map[string]struct {
+		page string
+		act  func(*browser.Tab)
+	}{
+		"invalid form": {act: func(tab *browser.Tab) { tab.Click("#go") }},
+		"invalid form, and the page handles the click": {
+			`go.addEventListener("click", function (e) { e.preventDefault(); });`,
+			func(tab *browser.Tab) { tab.Click("#go") },
+		},
+		"the page finds the form invalid at the click": {
+			`go.addEventListener("click", function () { document.getElementById("mail").setCustomValidity("No."); });`,
+			func(tab *browser.Tab) {
+				tab.Type("#mail", "leo@example.test")
+				tab.Click("#go")
+			},
+		},
+		"another button": {act: func(tab *browser.Tab) {
 			tab.Type("#mail", "leo@example.test")
 			tab.Click("#later")
 			tab.Until(`document.title === "Next"`)
-		},
-		"elsewhere": func(tab *browser.Tab) { tab.Click("#news") },
+		}},
+		"elsewhere": {act: func(tab *browser.Tab) { tab.Click("#news") }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRecorder(t)
-			tab := site{body: newsletter, after: watched}.open(t, r.URL)
-			act(tab)
+			tab := site{body: newsletter, after: watched + c.page}.open(t, r.URL)
+			c.act(tab)
 			r.wait(0)
 			quiet(t, tab)
 		})

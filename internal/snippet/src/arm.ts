@@ -32,14 +32,14 @@ export function recordArmed(): void {
 
 const isSubmitter = (e: any): e is HTMLButtonElement => !!e.form && /^(submit|image)$/.test(e.type);
 
-/** The browser refuses to submit this form, and says so to the person, who has therefore not sent anything. */
-const isRefused = (button: HTMLButtonElement): boolean =>
-  !button.formNoValidate && !button.form!.noValidate && button.form!.matches(':invalid');
+/** The browser refuses to submit its form, and says so to the person, who has therefore not sent anything. */
+const isRefused = (e: Element): boolean =>
+  isSubmitter(e) && !e.formNoValidate && !e.form!.noValidate && e.form!.matches(':invalid');
 
 /**
  * A click is an act, but so is the submit event that mostly follows it, with values the page may have tidied up in
  * between. The values of the click are kept and sent when the click has brought no submit event: the page
- * sends the form itself, or leaves.
+ * sends the form itself, or leaves. A page that handles the click may have emptied the form by then, or made it valid.
  */
 function onClick(event: Event): void {
   rememberPasswords();
@@ -48,10 +48,11 @@ function onClick(event: Event): void {
       const element = find(entry.args.submitElement);
       if (!element || element.localName === 'form' || event.composedPath().indexOf(element) < 0) return;
       const send = take(entry.args);
+      const wasRefused = isRefused(element);
       const settle = guarded(() => {
         if (entry.settle !== settle) return;
         entry.settle = undefined;
-        if (!isSubmitter(element) || !isRefused(element)) send(entry.callbacks);
+        if (!isRefused(element) || (event.defaultPrevented && !wasRefused)) send(entry.callbacks);
       });
       entry.settle = settle;
       setTimeout(settle);
