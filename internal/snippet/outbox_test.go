@@ -353,6 +353,24 @@ func TestOutbox_perhapsStored(t *testing.T) {
 	l.wait(0)
 }
 
+// What waits for an address that is gone goes to the site's new one, and what is behind it with it.
+func TestOutbox_apiHasMoved(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	s := l.newsletter("")
+	s.after = strings.Replace(s.after, `log_level`, `endpoint: localStorage.moved || "http://127.0.0.1:9", log_level`, 1) + stays
+	url := s.serve(t, l.URL)
+	tab := chromium.Tab(t)
+	tab.Open(url)
+	fill(tab)
+	tab.Click("#go")
+	tab.Until(`answers.length === 1 && answers[0][1].queued`)
+	tab.Script(`localStorage.moved = "` + l.URL + `"`)
+	tab.Open(url)
+	tab.Until(`Object.keys(localStorage).join() === "moved"`)
+	l.wantOnly(leo)
+}
+
 func TestOutbox_putAside(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)

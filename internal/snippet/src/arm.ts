@@ -45,8 +45,8 @@ function onClick(event: Event): void {
   rememberPasswords();
   armed.forEach(
     guarded(entry => {
-      const element = find(entry.args.submitElement);
-      if (!element || element.localName === 'form' || event.composedPath().indexOf(element) < 0) return;
+      const element = find(entry.args.submitElement)!; // null is in no path
+      if (!event.composedPath().includes(element) || element.localName === 'form') return;
       const send = take(entry.args);
       const wasRefused = isRefused(element);
       const settle = guarded(() => {

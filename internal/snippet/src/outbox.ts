@@ -73,7 +73,7 @@ function save(item: Item): void {
 
 function flush(): void {
   const item = pending[0];
-  if (timer || flying || !item || !item.to) return;
+  if (timer || flying || !item?.to) return;
   const first = depart(item);
   flying = item;
   post(item).then(answer => {
@@ -196,7 +196,7 @@ function adopt(page: string): void {
     hold();
     acts[item.id] ||= newAct();
     item.by = me;
-    item.to ||= to;
+    if (!item.to || item.to[1] === to?.[1]) item.to = to; // the site's API may have moved
     save(item);
     pending.push(item);
   });
