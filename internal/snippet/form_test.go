@@ -236,7 +236,7 @@ func signUpForm(visitor string) string {
 <!-- rendered for ` + visitor + ` -->
 <script src="/after.js?` + visitor + `"></script><style>p{color:red}</style>
 <input type="hidden" name="csrf_` + visitor + `" value="` + visitor + `">
-<p>Tea &amp; cups: <em>news</em> by post &lt;3</p>
+<p id="intro-` + visitor + `">Tea &amp; cups: <em>news</em> by post &lt;3</p><input id="search-` + visitor + `" name="search" aria-label="Search">
 <label for="mail">E-mail</label> <input id="mail" type="email" name="mail" placeholder="you@example.test" required value="` + visitor + `">
 <input type="password" id="pw" name="pw">
 <label><input type="checkbox" name="news" value="1" checked> Send me news</label>
@@ -245,26 +245,28 @@ func signUpForm(visitor string) string {
 <textarea name="words">` + visitor + `</textarea>
 <div contenteditable>` + visitor + `</div>
 <a href="/privacy?lang=en">Privacy</a> <a href="javascript:x('` + visitor + `')">Help</a><br>
-<iframe title="captcha" src="/next?` + visitor + `"></iframe>
+<div><iframe title="captcha" src="/next?` + visitor + `"></iframe>` + map[string]string{
+		"leo": `<textarea id="h-captcha-response-06iq" name="h-captcha-response"></textarea>`, // to Ines it comes later
+	}[visitor] + `</div>
 <button id="eye" type="button">Show</button><input type="submit" value="Sign up">
 </form>`
 }
 
-const signUpProof = `<form id="f">
+const signUpProof = `<form>
 
 
 ` + `
-<p>Tea &amp; cups: <em>news</em> by post &lt;3</p>
+<p>Tea &amp; cups: <em>news</em> by post &lt;3</p><input name="search" aria-label="Search">
 <label for="mail">E-mail</label> <input type="email" name="mail" id="mail" required="" placeholder="you@example.test">
-<input type="password" name="pw" id="pw">
+<input type="password" name="pw">
 <label><input type="checkbox" name="news" value="1" checked=""> Send me news</label>
 <label><input type="checkbox" name="ads" value="1"> Show me ads</label>
 <select name="often"><option value="w">Weekly</option><option value="m" selected="">Monthly</option></select>
 <textarea name="words"></textarea>
 <div></div>
 <a href="/privacy?lang=en">Privacy</a> <a>Help</a><br>
-
-<button type="button" id="eye">Show</button><input type="submit" value="Sign up">
+<div></div>
+<button type="button">Show</button><input type="submit" value="Sign up">
 </form>`
 
 func TestProof_formIsTheSameForEverybody(t *testing.T) {

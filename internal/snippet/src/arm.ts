@@ -1,7 +1,7 @@
 // Forms that are read when the person sends them.
 
 import { record, take } from './consent';
-import { find, formTarget, rememberPasswords, unwrap } from './form';
+import { find, formTarget, oneOf, rememberPasswords, unwrap } from './form';
 import { guarded, log, on, WARN } from './log';
 import { Args, Callbacks } from './avow';
 
@@ -30,7 +30,8 @@ export function recordArmed(): void {
   else log(WARN, 'sendData: no form');
 }
 
-const isSubmitter = (e: any): e is HTMLButtonElement => !!e.form && /^(submit|image)$/.test(e.type);
+const isSubmitType = oneOf('submit image');
+const isSubmitter = (e: any): e is HTMLButtonElement => e.form && isSubmitType(e.type);
 
 /** The browser refuses to submit its form, and says so to the person, who has therefore not sent anything. */
 const isRefused = (e: Element): boolean =>

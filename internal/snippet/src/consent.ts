@@ -22,7 +22,7 @@ export function configure(options: Options): void {
 /** Copies what is stated over what was read; undefined, which JSON leaves out, states nothing. */
 const merged = <T extends object>(read: T, stated?: object): T => ({ ...read, ...(stated && JSON.parse(JSON.stringify(stated))) });
 
-function readInto(body: Body, root: Element, map: FieldMap, stated: Body): void {
+function readInto(body: Body, root: Element, map: FieldMap): void {
   const { subject, preferences, content, doubts } = readForm(root, map);
   const doubtful = Object.values(doubts).flat();
   if (doubtful[0]) log(WARN, 'doubtful: ' + doubtful);
@@ -34,9 +34,9 @@ function readInto(body: Body, root: Element, map: FieldMap, stated: Body): void 
     title: settings.page_title ? document.title : undefined,
     ...doubts,
   };
-  body.subject = merged(subject, stated.subject);
-  body.preferences = merged(preferences, stated.preferences);
-  const [proof, ...others] = stated.proofs || [];
+  body.subject = merged(subject, body.subject);
+  body.preferences = merged(preferences, body.preferences);
+  const [proof, ...others] = body.proofs || [];
   body.proofs = [merged({ content: JSON.stringify(content), form: markup(root) } as Proof, proof), ...others];
 }
 
@@ -48,11 +48,10 @@ let recent: { values: string; at: number; act: Act }[] = [];
  */
 export function take(args: Args): (callbacks?: Callbacks) => Chain {
   const stated: Body = args.consent || {};
-  const body = merged({ autodetect_ip_address: !!settings.autodetect_ip_address } as Body, stated);
-  delete body.timestamp;
+  const body = merged({ autodetect_ip_address: !!settings.autodetect_ip_address } as Body, { ...stated, timestamp: undefined });
   const root = find(formTarget(args.form));
   if (args.form && !root) throw new Error('form not found');
-  if (root) readInto(body, root, (args.form as any).map || {}, stated);
+  if (root) readInto(body, root, (args.form as any).map || {});
   if ((navigator as any).globalPrivacyControl === true) body.gpc = true;
   const at = Date.now();
   return callbacks => {

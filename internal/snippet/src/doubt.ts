@@ -12,8 +12,7 @@ export function watchChanges(): void {
   on('change', (e: Event) => e.isTrusted && touched.add(e.composedPath()[0]));
 }
 
-function isVisible(element: Element): unknown {
-  const e = element as any;
+function isVisible(e: any): unknown {
   return e.checkVisibility?.({ visibilityProperty: true }) ?? e.getClientRects()[0];
 }
 
@@ -21,8 +20,7 @@ function isVisible(element: Element): unknown {
  * What speaks against the yes of a field: a tick, or a hidden field's value. A styled box is often invisible itself, and
  * its label is what is seen.
  */
-export function doubtsOf(field: Element | undefined): Doubt[] {
-  const box = field as HTMLInputElement | undefined;
+export function doubtsOf(box: HTMLInputElement | undefined): Doubt[] {
   const doubts: Doubt[] = [];
   if (!box || touched.has(box) || !(box.checked || box.type === 'hidden')) return doubts;
   if (box.defaultChecked) doubts.push('pre_ticked');

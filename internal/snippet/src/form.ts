@@ -54,7 +54,7 @@ export const isChoice = oneOf('checkbox radio');
 
 const nameOf = (f: Field): string => f.name || f.id;
 
-const isCapturable = (f: Field): boolean =>
+export const isCapturable = (f: Field): boolean =>
   isChoice(f.type) || !(isUnreadable(f.type) || SENSITIVE.test(f.autocomplete + ' ' + nameOf(f)) || isSecret(f));
 
 /** The fields of a form, or of any element, that may be read at all. */
@@ -146,7 +146,7 @@ export function readForm(root: Element, map: FieldMap): Reading {
   });
   each(groups(fields, 'preference', map.preferences), (key, group) => {
     reading.preferences[key] = take(group);
-    doubtsOf(speaker(group)).forEach(doubt => (reading.doubts[doubt] ||= []).push(key));
+    doubtsOf(speaker(group) as HTMLInputElement | undefined).forEach(doubt => (reading.doubts[doubt] ||= []).push(key));
   });
 
   const shown: Record<string, Field[]> = {};

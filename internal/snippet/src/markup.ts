@@ -1,6 +1,6 @@
 // The form as it was shown, written so that everybody who was shown the same form yields the same bytes.
 
-import { isChoice, isSecret, oneOf } from './form';
+import { isCapturable, isChoice, isSecret, oneOf } from './form';
 
 // Only what a person perceives, or what ties a label to its box, in this order; classes and styles follow
 // typing and window size, and other attributes carry nonces and tokens.
@@ -23,7 +23,7 @@ export function markup(node: Node): string {
   const element = node as Element;
   const tag = element.localName;
   const type = isSecret(element) ? 'password' : (element.getAttribute('type') || '').toLowerCase();
-  if (isDropped(tag) || (tag === 'input' && type === 'hidden')) return '';
+  if (isDropped(tag) || type === 'hidden' || (tag === 'textarea' && !isCapturable(element as any))) return '';
 
   const isButton = isButtonType((element as HTMLButtonElement).type);
   // What a person types is not what they were shown, and pages grey a button out while they work.
@@ -31,7 +31,7 @@ export function markup(node: Node): string {
   let html = '<' + tag;
   if (element.hasAttributes()) KEPT.forEach(name => {
     const value = element.getAttribute(name);
-    if (value === null || name === passing || SCRIPT.test(value)) return;
+    if (value === null || name === passing || SCRIPT.test(value) || (name === 'id' && !(element as any).labels?.[0])) return;
     html += ` ${name}="${escape(name === 'type' ? type : value.replace(TOKEN, '='))}"`;
   });
   html += '>';

@@ -15,7 +15,8 @@ import { uuid7 } from './uuid';
 const enum Limit {
   /** After so many failures in a row the page is told that its consents wait. */
   PATIENCE = 3,
-  FIRST_PAUSE_MS = 500,
+  /** Four times as long after each failure. */
+  PAUSE_MS = 125,
   LONGEST_PAUSE_MS = 60000,
   BUSY_PAUSE_MS = 10000,
   /** No site takes a key that is older than a year (and a day, for time zones). */
@@ -106,8 +107,8 @@ function settle(item: Item, { status, data }: Answer, first: boolean): void {
 /** Waits before anything is sent again, longer after each failure. */
 function rest(times: number, least = 0): void {
   failures = times;
-  const pause = Math.min(Limit.FIRST_PAUSE_MS * 4 ** (failures - 1), Limit.LONGEST_PAUSE_MS);
-  timer = setTimeout(wake, Math.max(pause, least) * (1 + Math.random())) as any;
+  const pause = Math.max(Math.min(Limit.PAUSE_MS * 4 ** times, Limit.LONGEST_PAUSE_MS), least);
+  timer = setTimeout(wake, pause * (1 + Math.random())) as any;
 }
 
 export function wake(): void {
