@@ -169,18 +169,29 @@ function age(days) {
 // A box that was ticked before the person came says so in the proof: hardly consent.
 func TestBanner_preTicked(t *testing.T) {
 	t.Parallel()
-	l := newLedger(t)
-	body := strings.Replace(homeMade, `name="ads"`, `name="ads" checked`, 1)
-	tab := site{beside: []string{"/scripts/avow-banner.js"}, body: body, after: l.started() + heard + `ask();`}.open(t, l.URL)
-	tab.Click("[name=analytics]")
-	tab.Click("#some")
-	tab.Until(`answers.length === 1 && answers[0][0] === "success"`)
-	r := l.one()
-	wantAct(t, r, map[string]any{"analytics": true, "ads": true}, map[string]any{"choice": "custom"})
-	if !strings.Contains(r.Proofs[0].Content, `"pre_ticked":["ads"]`) {
-		t.Errorf("content = %s", r.Proofs[0].Content)
+	for doubtful, preferences := range map[string]map[string]any{
+		"record": {"analytics": true, "ads": true},
+		"omit":   {"analytics": true},
+	} {
+		t.Run(doubtful, func(t *testing.T) {
+			t.Parallel()
+			l := newLedger(t)
+			tab := site{
+				beside: []string{"/scripts/avow-banner.js"},
+				body:   strings.Replace(homeMade, `name="ads"`, `name="ads" checked`, 1),
+				after:  strings.Replace(l.started(), `log_level`, `doubtful: "`+doubtful+`", log_level`, 1) + heard + `ask();`,
+			}.open(t, l.URL)
+			tab.Click("[name=analytics]")
+			tab.Click("#some")
+			tab.Until(`answers.length === 1 && answers[0][0] === "success"`)
+			r := l.one()
+			wantAct(t, r, preferences, map[string]any{"choice": "custom"})
+			if !strings.Contains(r.Proofs[0].Content, `"pre_ticked":["ads"]`) {
+				t.Errorf("content = %s", r.Proofs[0].Content)
+			}
+			quiet(t, tab)
+		})
 	}
-	quiet(t, tab)
 }
 
 // The modules are the same functions, and find the API that is on the page.

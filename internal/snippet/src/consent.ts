@@ -26,7 +26,6 @@ function readInto(body: Body, root: Element, map: FieldMap): void {
   const { subject, preferences, content, doubts } = readForm(root, map);
   const doubtful = Object.values(doubts).flat();
   if (doubtful[0]) log(WARN, 'doubtful: ' + doubtful);
-  if (settings.doubtful === 'omit') doubtful.forEach(key => delete preferences[key]);
   // Where and in which language the form was shown, and what is doubtful.
   content._avow = {
     language: root.closest<HTMLElement>('[lang]')?.lang,
@@ -36,6 +35,7 @@ function readInto(body: Body, root: Element, map: FieldMap): void {
   };
   body.subject = merged(subject, body.subject);
   body.preferences = merged(preferences, body.preferences);
+  if (settings.doubtful === 'omit') doubtful.forEach(key => delete body.preferences![key]);
   const [proof, ...others] = body.proofs || [];
   body.proofs = [merged({ content: JSON.stringify(content), form: markup(root) } as Proof, proof), ...others];
 }
