@@ -500,6 +500,15 @@ func TestCentre_module(t *testing.T) {
 	quiet(t, tab)
 }
 
+// A page that replaces fetch after the script changes nothing.
+func TestCentre_foreignFetch(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t)
+	tab := c.page(`window.fetch = function () { throw new Error("replaced"); };` + c.call(c.token(time.Hour), "")).open(t, c.URL)
+	tab.Until(`document.querySelectorAll(".avow-switch").length === 3`)
+	quiet(t, tab)
+}
+
 // What a site passes on arrives: the notices beside the switches in the ledger, its texts on the page, and the outcome in
 // its function, whose mistakes are its own.
 func TestCentre_options(t *testing.T) {
