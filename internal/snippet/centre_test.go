@@ -154,7 +154,7 @@ func equal(t testing.TB, what string, got, want any) {
 	}
 }
 
-// own are the consents that the centre has recorded, oldest first.
+// own are the consents that the centre has recorded, in the order of their arrival.
 func (c *centre) own(n int) []record {
 	c.t.Helper()
 	var own []record

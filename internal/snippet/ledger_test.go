@@ -1,7 +1,6 @@
 package snippet_test
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -198,7 +197,7 @@ func (l *ledger) count() (n int) {
 	return n
 }
 
-// wait returns the site's consents, oldest first, once there are n of them, and a moment later still only n.
+// wait returns the site's consents, in the order in which they have arrived, once there are n of them, and a moment later still only n.
 func (l *ledger) wait(n int) []record {
 	l.t.Helper()
 	for deadline := time.Now().Add(time.Minute); l.count() < n; time.Sleep(100 * time.Millisecond) {
@@ -208,6 +207,7 @@ func (l *ledger) wait(n int) []record {
 	}
 	time.Sleep(700 * time.Millisecond)
 	var all []record
+	received := map[string]time.Time{}
 	for subject := range l.partitions() {
 		rows, err := l.events.Partition(l.t.Context(), subject, 1<<20)
 		if err != nil {
@@ -215,12 +215,14 @@ func (l *ledger) wait(n int) []record {
 		}
 		for _, e := range rows.Events {
 			all = append(all, l.read(e.ID, e.SubjectID.Reveal()))
+			received[e.ID] = e.Received
 		}
 	}
 	if len(all) != n {
 		l.t.Fatalf("the ledger holds %d consents, want %d: %+v", len(all), n, all)
 	}
-	slices.SortFunc(all, func(a, b record) int { return cmp.Compare(a.ID, b.ID) })
+	// Not by their ids: those are in the order of the acts, whatever the order of the posts was.
+	slices.SortFunc(all, func(a, b record) int { return received[a.ID].Compare(received[b.ID]) })
 	return all
 }
 
