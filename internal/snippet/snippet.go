@@ -23,6 +23,10 @@ var dist embed.FS
 // keeps the integrity of each version's files.
 const Version = "1.0.0"
 
+// Released says that sites may have the files of Version: from then on they never change. The next change takes the next
+// version, which is not released.
+const Released = false
+
 // ContentType is the media type to serve the script with.
 const ContentType = "text/javascript; charset=utf-8"
 

@@ -43,6 +43,26 @@ func TestDist_isBuiltFromSource(t *testing.T) {
 	}
 }
 
+// What sites pin and cache for ever stays what it is.
+func TestPublished_releasedStays(t *testing.T) {
+	t.Parallel()
+	list := bundler.Published{}
+	note := func(version string, isReleased bool, hash string) error {
+		return list.Note(version, isReleased, map[string]string{"avow.js": hash})
+	}
+	for _, err := range []error{
+		note("1.0.0", false, "a"), note("1.0.0", false, "b"), // nobody has it yet
+		note("1.0.0", true, "b"), note("1.1.0", true, "c"),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if err := note("1.0.0", true, "d"); err == nil || list["1.0.0"]["avow.js"] != "b" {
+		t.Errorf("other files of a released version: %v, and the list has %v", err, list)
+	}
+}
+
 // The bundler drops types without a look; the compiler reads them, the published ones among them.
 func TestSource_isWellTyped(t *testing.T) {
 	t.Parallel()

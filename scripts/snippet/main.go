@@ -38,20 +38,25 @@ func run(out string) error {
 	if err != nil {
 		return err
 	}
-	published[snippet.Version] = map[string]string{}
-	for _, s := range build.Scripts() {
-		script, err := s.Bundle(sourceDir)
-		if err != nil {
+	scripts, files := build.Scripts(), map[string]string{}
+	texts := make([][]byte, len(scripts))
+	for i, s := range scripts {
+		if texts[i], err = s.Bundle(sourceDir); err != nil {
 			return err
 		}
-		published[snippet.Version][s.Name] = build.Integrity(script)
-		if err := write(targetDir, s.Name, script); err != nil {
+		files[s.Name] = build.Integrity(texts[i])
+	}
+	if err := published.Note(snippet.Version, snippet.Released, files); err != nil {
+		return err
+	}
+	for i, s := range scripts {
+		if err := write(targetDir, s.Name, texts[i]); err != nil {
 			return err
 		}
-		if err := write(out, versioned(s.Name), script); err != nil {
+		if err := write(out, versioned(s.Name), texts[i]); err != nil {
 			return err
 		}
-		fmt.Printf("%s: %d bytes, gzipped: %d bytes (goal %d), %s\n", s.Name, len(script), build.GzipSize(script), s.Goal, build.Integrity(script))
+		fmt.Printf("%s: %d bytes, gzipped: %d bytes (goal %d), %s\n", s.Name, len(texts[i]), build.GzipSize(texts[i]), s.Goal, files[s.Name])
 	}
 	types, err := os.ReadFile(filepath.Join(sourceDir, build.Types))
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -117,6 +118,15 @@ func Integrity(script []byte) string {
 
 // Published is the integrity of each file of each version.
 type Published map[string]map[string]string
+
+// Note lists the files of a version. Those of a released one are what sites pin and cache for ever: it refuses others.
+func (p Published) Note(version string, isReleased bool, files map[string]string) error {
+	if known, ok := p[version]; ok && isReleased && !maps.Equal(known, files) {
+		return fmt.Errorf("version %s is released and has other files: raise snippet.Version and set snippet.Released to false", version)
+	}
+	p[version] = files
+	return nil
+}
 
 // ReadPublished reads the list of published versions.
 func ReadPublished(path string) (Published, error) {
