@@ -504,7 +504,7 @@ func TestCentre_module(t *testing.T) {
 func TestCentre_foreignFetch(t *testing.T) {
 	t.Parallel()
 	c := newCentre(t)
-	tab := c.page(`window.fetch = function () { throw new Error("replaced"); };` + c.call(c.token(time.Hour), "")).open(t, c.URL)
+	tab := c.page(`window.fetch = function () { throw new Error("replaced"); };`+c.call(c.token(time.Hour), "")).open(t, c.URL)
 	tab.Until(`document.querySelectorAll(".avow-switch").length === 3`)
 	quiet(t, tab)
 }

@@ -123,6 +123,31 @@ func TestDemo_refusedAndBlocked(t *testing.T) {
 	})
 }
 
+// Without a network the choices are kept: nobody is asked to send them again, and they are on record once.
+func TestDemo_offline(t *testing.T) {
+	t.Parallel()
+	for lang, want := range map[string]string{"en": "will be sent by themselves", "fr": "partiront d’eux-mêmes"} {
+		t.Run(lang, func(t *testing.T) {
+			t.Parallel()
+			r := newRecorder(t)
+			tab := chromium.Tab(t)
+			tab.Width(1100)
+			tab.FillSignUp(demoSite(t, r.URL), lang, browser.Person{FirstName: "Leo", LastName: "Weiss", Email: "leo@example.test"})
+			tab.Offline(true)
+			tab.Click("#send")
+			tab.Until(`document.querySelector("#progress").textContent.includes("` + want + `")`)
+			shoot(t, tab, lang+"-3-kept")
+			if got := tab.Text("#problem"); got != "" || !browser.Eval[bool](tab, `document.querySelector("#send").disabled`) {
+				t.Errorf("the page asks for another try: %s", got)
+			}
+			tab.Offline(false)
+			tab.Until(`!document.querySelector("#done").hidden`)
+			r.one()
+			quiet(t, tab)
+		})
+	}
+}
+
 func TestDemo_noticesOpen(t *testing.T) {
 	t.Parallel()
 	r := newRecorder(t)

@@ -13,7 +13,8 @@ type text struct {
 	Newsletter, Profiling       string
 	TermsBefore, TermsLink      string
 	PrivacyBefore, PrivacyLink  string
-	Send, Sending, NoScript     string
+	Send, Sending, Kept         string
+	NoScript                    string
 	NewTab, Back, Demonstration string
 
 	BannerTitle, BannerText           string
@@ -52,6 +53,7 @@ var texts = map[string]text{
 		TermsBefore: "I accept the", TermsLink: "terms of sale",
 		PrivacyBefore: "What we do with your data is written in our", PrivacyLink: "privacy policy",
 		Send: "Create my account", Sending: "Recording your choices…",
+		Kept:     "We cannot be reached just now. Your choices are kept in this browser and will be sent by themselves: nothing more to do.",
 		NoScript: "This demonstration records your choices with a script. Please allow JavaScript to try it.",
 		NewTab:   "opens in a new tab", Back: "Back to the form",
 		Demonstration: "A fictitious shop that comes with Avow, to try the consent ledger on your own machine.",
@@ -94,6 +96,7 @@ var texts = map[string]text{
 		TermsBefore: "J’accepte les", TermsLink: "conditions de vente",
 		PrivacyBefore: "Ce que nous faisons de vos données est écrit dans notre", PrivacyLink: "politique de confidentialité",
 		Send: "Créer mon compte", Sending: "Enregistrement de vos choix…",
+		Kept:     "Nous sommes injoignables pour l’instant. Vos choix sont gardés dans ce navigateur et partiront d’eux-mêmes : vous n’avez rien d’autre à faire.",
 		NoScript: "Cette démonstration enregistre vos choix à l’aide d’un script. Autorisez JavaScript pour l’essayer.",
 		NewTab:   "s’ouvre dans un nouvel onglet", Back: "Retour au formulaire",
 		Demonstration: "Une boutique fictive livrée avec Avow, pour essayer le registre des consentements sur votre machine.",

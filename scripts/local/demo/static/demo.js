@@ -59,6 +59,12 @@ _iub.cons_instructions = _iub.cons_instructions || [];
 
   function explain(answer) {
     clearTimeout(patience);
+    // It is kept, and sent as soon as that can be: sent again by the person it would be a second record.
+    // Said at once it is said before this page's own listener runs.
+    if (answer.queued) {
+      setTimeout(function () { progress.textContent = config.kept; });
+      return;
+    }
     progress.textContent = "";
     send.disabled = false;
     var text = byId("problem-text").content.cloneNode(true);
