@@ -532,18 +532,27 @@ func TestCentre_options(t *testing.T) {
 	quiet(t, tab)
 }
 
-// The language is that of the page around the element; what the centre does not speak it says in English.
+// The language is that of the page around the element; what the centre does not speak it says in English, with English
+// dates, while the purposes are in the language of the page, and say so (WCAG 3.1.2).
 func TestCentre_language(t *testing.T) {
 	t.Parallel()
 	c := newCentre(t)
-	for lang, want := range map[string]string{"fr": "fr Vos choix", "fr_FR": "fr Vos choix", "FR": "fr Vos choix", "en-GB": "en Your choices", "de": "en Your choices", "": "en Your choices", "no language": "en Your choices", "frr": "en Your choices"} {
+	c.said(map[string]any{"news": true}, nil)
+	for lang, want := range map[string]struct{ texts, dates, purposes string }{
+		"fr": {"fr Vos choix", "fr", "fr"}, "fr_FR": {"fr Vos choix", "fr", "fr-FR"}, "FR": {"fr Vos choix", "fr", "fr"},
+		"en-GB": {"en Your choices", "en-GB", "en-GB"}, "de": {"en Your choices", "en", "de"}, "frr": {"en Your choices", "en", "frr"},
+		"": {"en Your choices", "en", "en"}, "no language": {"en Your choices", "en", "en"},
+	} {
 		page := c.page(c.call(c.token(time.Hour), ""))
 		page.body = `<main lang="` + lang + `">` + page.body + `</main>`
 		tab := page.open(t, c.URL)
 		tab.Until(`!!document.querySelector(".avow-choices")`)
-		if got := browser.Eval[string](tab, `document.querySelector(".avow-preferences").lang`) + " " + tab.Text(".avow-legend"); got != want {
-			t.Errorf("in %q: %s, want %s", lang, got, want)
+		if got := browser.Eval[string](tab, `document.querySelector(".avow-preferences").lang`) + " " + tab.Text(".avow-legend"); got != want.texts {
+			t.Errorf("in %q: %s, want %s", lang, got, want.texts)
 		}
+		date := browser.Eval[[]string](tab, fmt.Sprintf(`[document.querySelector("time").textContent, new Intl.DateTimeFormat(%q, {dateStyle: "long"}).format(new Date(document.querySelector("time").dateTime))]`, want.dates))
+		equal(t, "date in "+lang, date[0], date[1])
+		equal(t, "language of a purpose in "+lang, browser.Eval[string](tab, `document.querySelector(".avow-purpose").lang`), want.purposes)
 		quiet(t, tab)
 		tab.Close()
 	}

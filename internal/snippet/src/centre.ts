@@ -66,9 +66,11 @@ export class Centre {
 
   /** Lets the person choose. */
   private choose({ preferences, purposes_version }: View): void {
-    const dates = new Intl.DateTimeFormat(this.language, { dateStyle: 'long' });
+    // A date is part of a sentence, and in its language.
+    const { lang } = this.element;
+    const dates = new Intl.DateTimeFormat(this.language.startsWith(lang) ? this.language : lang, { dateStyle: 'long' });
     this.version = purposes_version;
-    this.rows = preferences.map(p => new Row(p, this.words, dates, () => this.say(this.words.unsaved)));
+    this.rows = preferences.map(p => new Row(p, this.words, dates, this.language, () => this.say(this.words.unsaved)));
     const list = make('fieldset', 'choices', make('legend', 'legend', this.words.legend), ...this.rows.map(r => r.element));
     if (!this.rows.length) list.append(make('p', 'none', this.words.none));
     const content = form(() => this.save(row => row.moved), list);

@@ -16,6 +16,7 @@ export class Row {
     readonly preference: Preference,
     private readonly words: PreferenceTexts,
     private readonly dates: Intl.DateTimeFormat,
+    language: string,
     moved: () => void,
   ) {
     const { purpose, changeable } = preference;
@@ -31,9 +32,12 @@ export class Row {
       });
       const label = make('label', 'purpose', purpose);
       label.htmlFor = box.id;
+      label.lang = language;
       this.element.append(box, ' ', label);
     } else {
-      this.element.append(make('p', 'purpose', purpose));
+      const text = make('p', 'purpose', purpose);
+      text.lang = language;
+      this.element.append(text);
     }
     this.element.append(this.state);
     this.update(preference);
