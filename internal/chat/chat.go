@@ -158,9 +158,10 @@ type Store interface {
 	Silence(ctx context.Context, address string, r Reason, stop bool, at time.Time, by string) (first bool, err error)
 	// Silenced tells why messages to an address are stopped; none: they are not.
 	Silenced(ctx context.Context, address string) ([]Reason, error)
-	// Left reports whether somebody has ever left an address, given its keyed hash:
-	// whether Silence was called for it because of Moved, whatever came after.
-	Left(ctx context.Context, address string) (bool, error)
+	// Left is when somebody has left an address, given its keyed hash, or when the
+	// next holder was first heard of: when Silence was last called for it because of
+	// Moved. Zero: nobody ever has.
+	Left(ctx context.Context, address string) (time.Time, error)
 	// Rows is that of Keeper.
 	Rows(ctx context.Context, person, after string, limit int) (rows []Row, next string, err error)
 }

@@ -129,7 +129,7 @@ func (d *Desk) find(ctx context.Context, l *Line, p hook.Person) (who, error) {
 		if c == nil {
 			continue
 		}
-		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
+		if left, err := d.Store.Left(ctx, k.Silence); !left.IsZero() || err != nil {
 			if err != nil {
 				return w, err
 			}
@@ -453,11 +453,11 @@ func (d *Desk) taint(ctx context.Context, l *Line, w who, phone redact.String, a
 	if phone == "" {
 		return nil
 	}
-	if left, err := d.Store.Left(ctx, d.kin(l, phone).Silence); !left || err != nil {
+	if left, err := d.Store.Left(ctx, d.kin(l, phone).Silence); left.IsZero() || err != nil {
 		return err
 	}
 	for _, k := range w.kin {
-		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
+		if left, err := d.Store.Left(ctx, k.Silence); !left.IsZero() || err != nil {
 			if err != nil {
 				return err
 			}
@@ -474,8 +474,8 @@ func (d *Desk) taint(ctx context.Context, l *Line, w who, phone redact.String, a
 // under it may be about them.
 func (d *Desk) left(ctx context.Context, w who) (bool, error) {
 	for _, k := range w.kin {
-		if left, err := d.Store.Left(ctx, k.Silence); left || err != nil {
-			return left, err
+		if left, err := d.Store.Left(ctx, k.Silence); !left.IsZero() || err != nil {
+			return true, err
 		}
 	}
 	return false, nil

@@ -251,9 +251,12 @@ func (s *Messages) Silenced(ctx context.Context, address string) (reasons []chat
 
 // Left implements chat.Store: the row of that reason stays, also when it stops
 // nothing any more.
-func (s *Messages) Left(ctx context.Context, address string) (bool, error) {
+func (s *Messages) Left(ctx context.Context, address string) (time.Time, error) {
 	row, err := s.get(ctx, silenceRow(address, chat.Moved))
-	return row != nil, err
+	if row == nil || err != nil {
+		return time.Time{}, err
+	}
+	return getTime(row, "said"), nil
 }
 
 // Rows implements chat.Keeper.

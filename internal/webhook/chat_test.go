@@ -743,6 +743,40 @@ func TestTalk_requestFromNumberLeft(t *testing.T) {
 	}
 }
 
+// What somebody has agreed to under a number is no yes of whoever has it next: they
+// are asked, and get nothing before.
+func TestTalk_yesOfNumberLeft(t *testing.T) {
+	t.Parallel()
+	w := newTalk(t, fake.Options{})
+	agree := func(key string) {
+		w.invite(w.tick(key))
+		w.later(time.Minute)
+		w.Press(phone, "Oui, d'accord")
+		w.settle()
+		w.later(time.Minute)
+	}
+	agree("before")
+	if out := w.offer("0", "offer/fr", "chaises"); out.State != chat.Sent {
+		t.Fatalf("%+v", out)
+	}
+	w.later(time.Minute)
+	w.Move(phone, "+33655000999")
+	w.settle()
+	w.Move("+33655001003", phone)
+	w.settle()
+	w.later(time.Minute)
+	w.Write(phone, "START")
+	w.settle()
+	w.later(time.Minute)
+	if out := w.offer("1", "offer/fr", "chaises"); out.State != chat.Failed || out.Reason != "no_consent" {
+		t.Errorf("the next holder gets %+v", out)
+	}
+	agree("after")
+	if out := w.offer("2", "offer/fr", "chaises"); out.State != chat.Sent {
+		t.Errorf("after their own yes: %+v", out)
+	}
+}
+
 // A consent that waits is asked for by the outbox's job of double opt-ins, once;
 // a limit of Meta's passes, and what Meta refuses for good does not.
 func TestTalk_askedByTheOutbox(t *testing.T) {

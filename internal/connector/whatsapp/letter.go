@@ -18,8 +18,8 @@ const longestText = 4096
 // left: it may be another person who reads it. Within the window it is a text; behind it,
 // or where Meta says that the window is closed, the template carries it in short.
 func (s *Sender) letter(ctx context.Context, o *chat.Outgoing) (sending, string, error) {
-	left, err := s.Store.Left(ctx, chat.KinOf(s.Hasher, s.Line.Site.ID, s.Line.System, o.To).Silence)
-	if err != nil || left {
+	left, err := s.left(ctx, o.To)
+	if err != nil || !left.IsZero() {
 		return nil, moved, err
 	}
 	open, err := s.window(ctx, o)

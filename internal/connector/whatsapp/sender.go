@@ -3,6 +3,7 @@ package whatsapp
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -193,6 +194,11 @@ func (s *Sender) window(ctx context.Context, o *chat.Outgoing) (bool, error) {
 }
 
 // silent reports whether nothing may be sent to an address.
+// left is when somebody else has left a number; zero when nobody has.
+func (s *Sender) left(ctx context.Context, to redact.String) (time.Time, error) {
+	return s.Store.Left(ctx, chat.KinOf(s.Hasher, s.Line.Site.ID, s.Line.System, to).Silence)
+}
+
 func (s *Sender) silent(ctx context.Context, to redact.String) (bool, error) {
 	reasons, err := s.Store.Silenced(ctx, chat.KinOf(s.Hasher, s.Line.Site.ID, s.Line.System, to).Silence)
 	return len(reasons) > 0, err
@@ -364,6 +370,13 @@ func (s *Sender) may(ctx context.Context, o *chat.Outgoing) (bool, error) {
 	}
 	if err != nil {
 		return false, err
+	}
+	left, err := s.left(ctx, o.To)
+	if err != nil {
+		return false, err
+	}
+	if !left.IsZero() { // what was said before was somebody else's
+		u.Events = slices.DeleteFunc(u.Events, func(e consent.Event) bool { return !e.Received.After(left) })
 	}
 	rules := s.Line.Site.Rules()
 	rules.Vouched = true
