@@ -118,6 +118,26 @@ func freeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
+// address is the IPv4 address of an interface of this machine, which is how
+// containers on Docker's bridge reach it. Docker itself names its gateway only
+// from the second start of its daemon on.
+func address(name string) (string, error) {
+	i, err := net.InterfaceByName(name)
+	if err != nil {
+		return "", fmt.Errorf("the bridge %q of Docker: %w", name, err)
+	}
+	all, err := i.Addrs()
+	if err != nil {
+		return "", fmt.Errorf("the bridge %q of Docker: %w", name, err)
+	}
+	for _, a := range all {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil {
+			return ip.IP.String(), nil
+		}
+	}
+	return "", fmt.Errorf("the bridge %q of Docker has no IPv4 address", name)
+}
+
 // relay passes connections to an address of one network on to another: the
 // emulator listens on 127.0.0.1 only, which containers do not reach.
 func relay(listen, target string) (net.Listener, error) {

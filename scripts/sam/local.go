@@ -57,7 +57,11 @@ func (r *runner) samLocal(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gateway, err := output(ctx, r.root, os.Environ(), "docker", "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+	bridge, err := output(ctx, r.root, os.Environ(), "docker", "network", "inspect", "bridge", "--format", `{{index .Options "com.docker.network.bridge.name"}}`)
+	if err != nil {
+		return err
+	}
+	gateway, err := address(bridge)
 	if err != nil {
 		return err
 	}
@@ -137,7 +141,7 @@ func (r *runner) localInvoke(ctx context.Context) error {
 
 // starts is how often a container may fail to start: the function's timeout runs
 // while SAM builds its image and the machine is busy, and then nothing is answered.
-const starts = 10
+const starts = 3
 
 // invoke runs one event in a container.
 func (r *runner) invoke(ctx context.Context, id, file string) (returned string, err error) {
