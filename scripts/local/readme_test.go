@@ -67,7 +67,7 @@ func TestREADME(t *testing.T) {
 	sh.paste(erase[3])
 	s.until(t, id, request.Answered, request.Reverifying, request.Closed)
 	said := sh.paste(erase[4])
-	for _, want := range []string{"The certificate is right", `zendesk-chat +erased`, `zendesk-message +by_hand`, `zendesk-messaging +erased`, `zendesk-support +(erased|partly)`, `zoom +(erased|partly)`, `salesforce +erased`} {
+	for _, want := range []string{"The certificate is right", `zendesk-chat +erased`, `zendesk-message +by_hand`, `zendesk-messaging +(erased|partly)`, `zendesk-support +(erased|partly)`, `zoom +(erased|partly)`, `salesforce +erased`} {
 		if !regexp.MustCompile(want).MatchString(said) {
 			t.Errorf("no %s: %s", want, said)
 		}
