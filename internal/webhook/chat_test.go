@@ -722,18 +722,24 @@ func TestTalk_request(t *testing.T) {
 	}
 }
 
-// Who asks from a number that somebody has left is told so, without a button.
-func TestTalk_requestFromNumberLeft(t *testing.T) {
-	t.Parallel()
-	w := newTalk(t, fake.Options{})
-	w.Write(phone, "bonjour")
-	w.settle()
+// handOver gives the number to somebody else, whose own it was not before.
+func (w *talk) handOver() {
+	w.t.Helper()
 	w.later(time.Minute)
 	w.Move(phone, "+33655000999")
 	w.settle()
 	w.Move("+33655001003", phone)
 	w.settle()
 	w.later(time.Minute)
+}
+
+// Who asks from a number that somebody has left is told so, without a button.
+func TestTalk_requestFromNumberLeft(t *testing.T) {
+	t.Parallel()
+	w := newTalk(t, fake.Options{})
+	w.Write(phone, "bonjour")
+	w.settle()
+	w.handOver()
 	before := len(w.Inbox(phone))
 	w.Write(phone, "Mes données")
 	w.settle()
@@ -759,12 +765,7 @@ func TestTalk_yesOfNumberLeft(t *testing.T) {
 	if out := w.offer("0", "offer/fr", "chaises"); out.State != chat.Sent {
 		t.Fatalf("%+v", out)
 	}
-	w.later(time.Minute)
-	w.Move(phone, "+33655000999")
-	w.settle()
-	w.Move("+33655001003", phone)
-	w.settle()
-	w.later(time.Minute)
+	w.handOver()
 	w.Write(phone, "START")
 	w.settle()
 	w.later(time.Minute)

@@ -148,11 +148,14 @@ func (c *correction) profile(ctx context.Context) error {
 		if !ok || now != change.Old.Reveal() {
 			continue
 		}
-		if name, yes := strings.CutPrefix(change.Field, fieldPrefix); !yes {
+		if name, own := strings.CutPrefix(change.Field, fieldPrefix); own {
+			value, ok := typed(c.Fields[name], change.New.Reveal())
+			if !ok {
+				continue
+			}
+			custom[name] = value
+		} else {
 			fields[change.Field] = change.New.Reveal()
-		} else if custom[name], ok = typed(c.Fields[name], change.New.Reveal()); !ok {
-			delete(custom, name)
-			continue
 		}
 		c.matched[change] = true
 	}
